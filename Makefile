@@ -1,0 +1,54 @@
+# Everything a developer does here is one of these targets; `make` alone lists them.
+.DEFAULT_GOAL := help
+.PHONY: help install up down test check lint types imports tests format lock clean
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+help: ## list every target
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(READY): requirements.lock pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing the locked dependencies into $(VENV)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $(READY)
+
+install: $(READY) ## set up .venv from requirements.lock (the other targets do it by themselves)
+
+up: $(READY) ## start the whole stack on this machine, in the foreground
+	@$(BIN)/ctl up
+
+down: $(READY) ## stop a stack that was started with `ctl up -d`
+	@$(BIN)/ctl down
+
+test: check ## what CI runs: the same as check
+
+check: lint types imports tests ## lint, types, import rules and tests
+
+lint: $(READY) ## ruff: style and format
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+types: $(READY) ## mypy, strict
+	@$(BIN)/mypy
+
+imports: $(READY) ## the direction of imports between the rooms
+	@$(BIN)/lint-imports
+
+tests: $(READY) ## the tests, on every core
+	@$(BIN)/python -m pytest -n auto
+
+format: $(READY) ## put the code into the house format
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+lock: $(READY) ## make requirements.lock anew from pyproject.toml (needs uv)
+	@env -u UV_INDEX_URL uv pip compile --universal --python-version 3.11 --extra dev --generate-hashes \
+		--no-header --no-emit-index-url pyproject.toml -o requirements.lock
+
+clean: ## remove .venv and caches (the stack's data in .sluice stays)
+	@rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info

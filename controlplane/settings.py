@@ -1,0 +1,61 @@
+"""Every SLUICE_* setting, typed, read once at the edge of a process and handed in from there."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+
+from controlplane.errors import InvalidSettings
+
+PREFIX = "SLUICE_"
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+class Settings(BaseModel):
+    """The settings of one process. A field `redis_url` is read from SLUICE_REDIS_URL."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    home: Path = Field(Path(".sluice"), description="folder of the embedded stack's state")
+    host: str = Field("127.0.0.1", description="address that our own servers listen on")
+    service_port: Port = Field(8400, description="the admin service")
+    gateway_port: Port = Field(9080, description="the fallback gateway's traffic")
+    gateway_admin_port: Port = Field(9180, description="the fallback gateway's Admin API")
+    mock_port: Port = Field(9500, description="the mock LLM provider")
+    postgres_port: Port = Field(8432, description="the embedded Postgres")
+    redis_port: Port = Field(8479, description="the embedded Valkey")
+
+    database_url: str | None = Field(None, description="a Postgres of yours instead of the embedded one")
+    redis_url: str | None = Field(None, description="a Redis or Valkey of yours instead of the embedded one")
+    gateway_admin_url: str | None = Field(
+        None, description="Admin API of an APISIX of yours instead of the fallback gateway"
+    )
+    gateway_admin_key: SecretStr | None = Field(None, description="the key of that Admin API")
+    fallback_admin_key: SecretStr | None = Field(None, description="the fallback gateway's Admin API key")
+    master_key: SecretStr | None = Field(None, description="32 bytes, base64: seals every secret at rest")
+    admin_token: SecretStr | None = Field(None, description="bearer token of the admin REST API")
+
+    owner: str = Field("sluice", pattern=r"^[a-z0-9][a-z0-9-]{0,30}$", description="our label on a gateway")
+    url: str | None = Field(None, description="where `ctl` finds the admin service")
+    token: SecretStr | None = Field(None, description="the token that `ctl` sends")
+    log_level: str = Field("info", pattern=r"^(debug|info|warning|error)$")
+    reconcile_interval_s: float = Field(10.0, gt=0, le=3600, description="the reconciler's timer")
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str]) -> "Settings":
+        """Read the settings from environment variables; an empty variable counts as not set."""
+        values: dict[str, Any] = {}
+        for name in cls.model_fields:
+            value = environ.get(PREFIX + name.upper(), "")
+            if value:
+                values[name] = value
+        try:
+            return cls(**values)
+        except ValidationError as error:
+            raise InvalidSettings.from_validation(error) from None
+
+    @property
+    def service_url(self) -> str:
+        return self.url or f"http://{self.host}:{self.service_port}"
