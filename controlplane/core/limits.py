@@ -1,0 +1,153 @@
+"""What a limit is: one meter, an amount, and how the amount comes back."""
+
+from enum import StrEnum
+from typing import Annotated, Self
+from zoneinfo import ZoneInfo
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from controlplane.core.durations import InvalidDuration, is_calendar, window_seconds
+from controlplane.core.text import HeaderName
+
+LARGEST_AMOUNT = 2**53 - 1  # what every gateway and every JSON reader still counts exactly
+
+Amount = Annotated[int, Field(gt=0, le=LARGEST_AMOUNT, strict=True)]
+Money = Annotated[float, Field(gt=0, le=1e12, allow_inf_nan=False)]
+Rate = Annotated[float, Field(gt=0, le=1e9, allow_inf_nan=False)]
+
+
+class Meter(StrEnum):
+    """What a limit counts."""
+
+    TOKENS = "tokens"
+    PROMPT_TOKENS = "prompt_tokens"
+    COMPLETION_TOKENS = "completion_tokens"
+    REQUESTS = "requests"
+    CONCURRENCY = "concurrency"
+    USD = "usd"
+
+    @property
+    def counts_tokens(self) -> bool:
+        return self in (Meter.TOKENS, Meter.PROMPT_TOKENS, Meter.COMPLETION_TOKENS)
+
+
+class Then(StrEnum):
+    """What happens to a request that would cross the limit."""
+
+    REJECT = "reject"
+    FALLBACK = "fallback"
+    ALERT = "alert"
+
+
+class Mode(StrEnum):
+    """How a window moves."""
+
+    FIXED = "fixed"
+    SLIDING = "sliding"
+
+
+def _window(text: str) -> str:
+    try:
+        window_seconds(text)
+    except InvalidDuration as error:
+        raise ValueError(str(error)) from None
+    return text
+
+
+def _by(text: str) -> str:
+    if text in ("key", "tenant", "model"):
+        return text
+    kind, colon, header = text.partition(":")
+    if kind == "header" and colon:
+        return "header:" + _check_header(header)
+    raise ValueError("must be key, tenant, model or header:NAME")
+
+
+def _check_header(name: str) -> str:
+    return _HeaderHolder(name=name).name
+
+
+def _time_zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (OSError, ValueError, KeyError):
+        raise ValueError(f"{name!r} is no time zone; write one like UTC or Europe/Berlin") from None
+    return name
+
+
+class _HeaderHolder(BaseModel):
+    name: HeaderName
+
+
+Window = Annotated[str, Field(max_length=16, examples=["1m"]), AfterValidator(_window)]
+By = Annotated[str, Field(max_length=160, examples=["key", "header:x-team-id"]), AfterValidator(_by)]
+TimeZone = Annotated[str, Field(max_length=64), AfterValidator(_time_zone)]
+
+
+class Limit(BaseModel):
+    """One limit, as it is declared: `{tokens: 500000, per: 1h, by: key}`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    tokens: Amount | None = None
+    prompt_tokens: Amount | None = None
+    completion_tokens: Amount | None = None
+    requests: Amount | None = None
+    concurrency: Amount | None = None
+    usd: Money | None = None
+
+    per: Window | None = Field(None, description="the window after which the amount is there again")
+    refill_per_s: Rate | None = Field(None, description="a bucket that refills by this much every second")
+    by: By | None = Field(None, description="one counter for each key, tenant, model or header value")
+    then: Then = Then.REJECT
+    mode: Mode = Mode.FIXED
+    strict: bool = Field(False, description="reserve before the call, so that nothing is overshot")
+    time_zone: TimeZone = Field("UTC", description="where calendar windows begin")
+
+    @model_validator(mode="after")
+    def _one_meter_one_pace(self) -> Self:
+        declared = [meter for meter in Meter if getattr(self, meter) is not None]
+        if len(declared) != 1:
+            names = ", ".join(Meter)
+            raise ValueError(f"declares {len(declared)} meters; a limit has exactly one of {names}")
+        if self.meter is Meter.CONCURRENCY:
+            if self.per or self.refill_per_s:
+                raise ValueError("a concurrency limit has neither `per` nor `refill_per_s`; remove it")
+        elif (self.per is None) == (self.refill_per_s is None):
+            raise ValueError("needs either `per` (a window) or `refill_per_s` (a bucket), and not both")
+        if self.mode is Mode.SLIDING and (self.per is None or self.is_calendar):
+            raise ValueError("`mode: sliding` needs a `per` of fixed length, such as 1m")
+        return self
+
+    @property
+    def meter(self) -> Meter:
+        return next(meter for meter in Meter if getattr(self, meter) is not None)
+
+    @property
+    def amount(self) -> int | float:
+        value: int | float = getattr(self, self.meter)
+        return value
+
+    @property
+    def window_s(self) -> int | None:
+        """Seconds of a window of fixed length; None for buckets, calendar windows and concurrency."""
+        return None if self.per is None else window_seconds(self.per)
+
+    @property
+    def is_calendar(self) -> bool:
+        return is_calendar(self.per)
+
+    @property
+    def header(self) -> str | None:
+        """The header that `by: header:NAME` counts by, in lower case."""
+        return self.by.removeprefix("header:") if self.by and self.by.startswith("header:") else None
+
+    def __str__(self) -> str:
+        """The limit in words: `500000 tokens per 1h by key`."""
+        pace = ""
+        if self.per:
+            pace = f" per {self.per}"
+        elif self.refill_per_s:
+            pace = f", refilled by {self.refill_per_s:g}/s"
+        amount = f"{self.amount:g} USD" if self.meter is Meter.USD else f"{self.amount} {self.meter}"
+        return amount.replace("_", " ") + pace + (f" by {self.by}" if self.by else "")

@@ -1,0 +1,251 @@
+"""What users declare: providers, tenants, queues with their members, and keys.
+
+One grammar for YAML, REST and the dashboard. A secret is plain text only here, on its way in; the
+store seals it, and everything behind the store sees a handle (`controlplane.core.desired`).
+"""
+
+from enum import StrEnum
+from typing import Annotated, Any, Self
+from uuid import UUID
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, SecretStr, model_validator
+
+from controlplane.core.limits import Limit
+from controlplane.core.text import HeaderName, LabelValue, ModelName, Name, Text
+
+LIMITS_EACH = 16
+MEMBERS_EACH = 64
+
+
+class Declared(BaseModel):
+    """Base of every declared thing: frozen, and an unknown field is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class ProviderType(StrEnum):
+    """The providers that APISIX 3.18 speaks to."""
+
+    OPENAI = "openai"
+    DEEPSEEK = "deepseek"
+    AIMLAPI = "aimlapi"
+    ANTHROPIC = "anthropic"
+    OPENAI_COMPATIBLE = "openai-compatible"
+    AZURE_OPENAI = "azure-openai"
+    OPENROUTER = "openrouter"
+    GEMINI = "gemini"
+    VERTEX_AI = "vertex-ai"
+    BEDROCK = "bedrock"
+
+
+class Balancer(StrEnum):
+    """How a queue picks among members of one priority."""
+
+    ROUNDROBIN = "roundrobin"
+    CHASH = "chash"
+    SEMANTIC = "semantic"
+    SCORE = "score"
+
+
+class Fallback(StrEnum):
+    """When a queue goes on to its next member."""
+
+    RATE_LIMITING = "rate_limiting"
+    HTTP_429 = "http_429"
+    HTTP_5XX = "http_5xx"
+
+
+class Access(StrEnum):
+    """Who may call a queue."""
+
+    KEYS = "keys"
+    OPEN = "open"
+
+
+def _http_url(value: str) -> str:
+    scheme, mark, rest = value.partition("://")
+    if scheme not in ("http", "https") or not mark or not rest or rest.startswith("/"):
+        raise ValueError("must be a URL that starts with http:// or https:// and names a host")
+    if "@" in rest.split("/", 1)[0]:
+        raise ValueError("must not carry a user or password; put the secret into api_key")
+    if any(char.isspace() for char in value):
+        raise ValueError("must not contain spaces")
+    return value
+
+
+def _unique(names: list[str], what: str) -> None:
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            raise ValueError(f"{what} {name!r} is declared twice; give each its own name")
+        seen.add(name)
+
+
+Endpoint = Annotated[Text, AfterValidator(_http_url)]
+Labels = dict[Name, LabelValue]
+Limits = Annotated[tuple[Limit, ...], Field(max_length=LIMITS_EACH)]
+Price = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
+
+
+class Model(Declared):
+    """A model of a provider, with what it costs."""
+
+    name: ModelName
+    input_usd_per_mtok: Price | None = None
+    output_usd_per_mtok: Price | None = None
+    accuracy: Annotated[float, Field(ge=0, le=1)] | None = None
+
+
+class ProviderSpec(Declared):
+    """An account at an LLM provider."""
+
+    name: Name
+    type: ProviderType
+    api_key: Annotated[SecretStr, Field(max_length=16384)] | None = None
+    """The account's key; for vertex-ai the service account's JSON, for bedrock the secret access key.
+    `$env://NAME` and `$secret://…` are handed to the gateway as they are."""
+    endpoint: Endpoint | None = None
+    """The provider's address where it is not the usual one: scheme and host, or a full URL."""
+    region: Annotated[Text, Field(min_length=1)] | None = None
+    """Region of bedrock or vertex-ai."""
+    project: Annotated[Text, Field(min_length=1)] | None = None
+    """Project of vertex-ai."""
+    access_key_id: Annotated[Text, Field(min_length=1)] | None = None
+    """Access key id of bedrock."""
+    models: Annotated[tuple[Model, ...], Field(max_length=512)] = ()
+    limits: Limits = ()
+    labels: Labels = {}
+    protect: bool = False
+    """Never removed by a prune."""
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        _unique([model.name for model in self.models], "the model")
+        needs_endpoint = (ProviderType.OPENAI_COMPATIBLE, ProviderType.AZURE_OPENAI)
+        if self.type in needs_endpoint and self.endpoint is None:
+            raise ValueError(f"a provider of type {self.type} needs an `endpoint`")
+        if self.type is ProviderType.BEDROCK and not (self.region and self.access_key_id and self.api_key):
+            raise ValueError("a provider of type bedrock needs `region`, `access_key_id` and `api_key`")
+        if self.type is ProviderType.VERTEX_AI and not (self.endpoint or (self.project and self.region)):
+            raise ValueError("a provider of type vertex-ai needs `project` and `region`, or an `endpoint`")
+        return self
+
+
+class TenantSpec(Declared):
+    """A team or customer that shares the gateways with others."""
+
+    name: Name
+    subdomain: Annotated[str, Field(pattern=r"^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$")] | None = None
+    tier: Name | None = None
+    limits: Limits = ()
+    labels: Labels = {}
+    protect: bool = False
+
+
+class MemberSpec(Declared):
+    """One provider's model in a queue."""
+
+    name: Name
+    provider: Name
+    model: ModelName | None = None
+    """The model that is asked for, whatever the client wrote; without it the client's model is used."""
+    weight: Annotated[int, Field(ge=0, le=10_000, strict=True)] = 1
+    priority: Annotated[int, Field(ge=-1000, le=1000, strict=True)] = 0
+    """Members of the highest priority are used first."""
+    max_output_tokens: Annotated[int, Field(ge=1, le=10_000_000, strict=True)] | None = None
+    limits: Limits = ()
+
+
+class Guards(Declared):
+    """What a request must look like before it reaches a member."""
+
+    required_headers: Annotated[tuple[HeaderName, ...], Field(max_length=32)] = ()
+    deny_patterns: Annotated[tuple[Text, ...], Field(max_length=64)] = ()
+    allow_patterns: Annotated[tuple[Text, ...], Field(max_length=64)] = ()
+    max_output_tokens: Annotated[int, Field(ge=1, le=10_000_000, strict=True)] | None = None
+
+
+class QueueSpec(Declared):
+    """A pool of members behind one name, with limits."""
+
+    name: Name
+    id: UUID | None = None
+    """The queue's own UUID; made up where it is left out. The name and the UUID both address it."""
+    tenant: Name | None = None
+    access: Access = Access.KEYS
+    """`keys`: only keys that list this queue may call it; `open`: anybody who reaches the gateway."""
+    balancer: Balancer = Balancer.ROUNDROBIN
+    hash_on: HeaderName | None = None
+    """With `balancer: chash`, the header whose value picks the member; the client's address without it."""
+    fallback: Annotated[tuple[Fallback, ...], Field(max_length=3)] = ()
+    members: Annotated[tuple[MemberSpec, ...], Field(min_length=1, max_length=MEMBERS_EACH)]
+    limits: Limits = ()
+    guards: Guards = Guards()
+    timeout_s: Annotated[float, Field(gt=0, le=600, allow_inf_nan=False)] = 60
+    """How long a member may take to answer, or to send the next piece of a stream."""
+    labels: Labels = {}
+    protect: bool = False
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        _unique([member.name for member in self.members], "the member")
+        _unique(list(self.fallback), "the fallback")
+        if all(member.weight == 0 for member in self.members):
+            raise ValueError("every member has weight 0, so nothing could be called; raise one weight")
+        if self.hash_on and self.balancer is not Balancer.CHASH:
+            raise ValueError("`hash_on` belongs to `balancer: chash`")
+        if self.access is Access.OPEN and any(limit.by == "key" for limit in self.limits):
+            raise ValueError("`by: key` needs `access: keys`, for an open queue knows no keys")
+        return self
+
+
+class KeySpec(Declared):
+    """What an application sends to be let in."""
+
+    name: Name
+    tenant: Name | None = None
+    queues: Annotated[tuple[Name, ...], Field(max_length=1000)] = ()
+    """The queues that the key opens."""
+    providers: Annotated[tuple[Name, ...], Field(max_length=1000)] = ()
+    """The providers that the key may call directly, past any queue's limits."""
+    key: Annotated[SecretStr, Field(min_length=16, max_length=512)] | None = None
+    """The key's own text, where it exists already; made up where it is left out."""
+    expires_at: AwareDatetime | None = None
+    enabled: bool = True
+    limits: Limits = ()
+    labels: Labels = {}
+    protect: bool = False
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        _unique(list(self.queues), "the queue")
+        _unique(list(self.providers), "the provider")
+        return self
+
+
+class Document(Declared):
+    """A `queues.yaml`: everything that one source declares."""
+
+    version: Annotated[int, Field(ge=1, le=1)] = 1
+    source: Name = "default"
+    """Who owns what this file declares; a prune never crosses it."""
+    providers: tuple[ProviderSpec, ...] = ()
+    tenants: tuple[TenantSpec, ...] = ()
+    queues: tuple[QueueSpec, ...] = ()
+    keys: tuple[KeySpec, ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _empty_lists(cls, data: Any) -> Any:  # Any: raw input of a file, checked by the fields
+        """`queues:` with nothing behind it is an empty list in YAML's eyes of a user."""
+        if isinstance(data, dict):
+            return {name: () if value is None and name != "source" else value for name, value in data.items()}
+        return data
+
+    @model_validator(mode="after")
+    def _unique_names(self) -> Self:
+        _unique([item.name for item in self.providers], "the provider")
+        _unique([item.name for item in self.tenants], "the tenant")
+        _unique([item.name for item in self.queues], "the queue")
+        _unique([item.name for item in self.keys], "the key")
+        return self
