@@ -1,0 +1,1 @@
+"""The embedded stack: every part that `ctl up` runs on one machine."""
