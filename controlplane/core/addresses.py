@@ -1,0 +1,90 @@
+"""The addresses under which queues, their members and providers are called."""
+
+import re
+from collections.abc import Mapping, Sequence
+from urllib.parse import urlsplit
+
+from controlplane.core.desired import Provider, Queue
+from controlplane.core.spec import MemberSpec, ProviderType
+
+CHAT = "/v1/chat/completions"
+RESPONSES = "/v1/responses"
+EMBEDDINGS = "/v1/embeddings"
+MESSAGES = "/v1/messages"
+
+_OPENAI_LIKE = (ProviderType.OPENAI, ProviderType.OPENAI_COMPATIBLE)
+_EMBEDDINGS = (*_OPENAI_LIKE, ProviderType.VERTEX_AI)
+_STANDARD_PATHS = ("", "/", "/v1", "/v1/", CHAT)
+_PLAIN_SEGMENT = re.compile(r"^[A-Za-z0-9._~:@+-]+(?:/[A-Za-z0-9._~:@+-]+)*$")
+
+
+def endpoint_override(provider: Provider) -> str | None:
+    """The endpoint as the gateway needs it.
+
+    Where only scheme and host are given, the gateway adds each protocol's own path. So the usual
+    paths are dropped, else an embeddings call would be sent to the path of chat.
+    """
+    endpoint = provider.spec.endpoint
+    if endpoint is None:
+        return None
+    parts = urlsplit(endpoint)
+    if provider.spec.type in _OPENAI_LIKE and parts.path in _STANDARD_PATHS and not parts.query:
+        return f"{parts.scheme}://{parts.netloc}"
+    return endpoint
+
+
+def protocols(members: Sequence[MemberSpec], providers: Mapping[str, Provider]) -> tuple[str, ...]:
+    """The protocols that every one of the members speaks; messages are converted where need be."""
+    spoken = [CHAT, RESPONSES, EMBEDDINGS, MESSAGES]
+    for member in members:
+        provider = providers[member.provider]
+        if provider.spec.type not in _OPENAI_LIKE or _has_own_path(provider):
+            spoken = [protocol for protocol in spoken if protocol != RESPONSES]
+        if provider.spec.type not in _EMBEDDINGS or _has_own_path(provider):
+            spoken = [protocol for protocol in spoken if protocol != EMBEDDINGS]
+    return tuple(spoken)
+
+
+def _has_own_path(provider: Provider) -> bool:
+    endpoint = endpoint_override(provider)
+    return endpoint is not None and urlsplit(endpoint).path not in ("", "/")
+
+
+def queue_addresses(queue: Queue, spoken: Sequence[str]) -> list[str]:
+    """The paths that name the queue, by its name and by its UUID."""
+    names = dict.fromkeys((queue.spec.name, str(queue.id)))
+    return [f"{CHAT}/queue/{name}" for name in names] + [
+        f"/queues/{name}{protocol}" for name in names for protocol in spoken
+    ]
+
+
+def member_addresses(queue: Queue, tail: str) -> list[str]:
+    names = dict.fromkeys((queue.spec.name, str(queue.id)))
+    return [f"{CHAT}/queue/{name}/{tail}" for name in names]
+
+
+def provider_address(provider: Provider) -> str:
+    return f"{CHAT}/{provider.spec.name}"
+
+
+def members_by_tail(queue: Queue, providers: Mapping[str, Provider]) -> dict[str, tuple[MemberSpec, ...]]:
+    """What may stand behind the queue in an address, and which members it picks.
+
+    A member's name wins over a provider type, and that over a model. A model whose name cannot stand
+    in a path is left out: its member's name still reaches it.
+    """
+    picks: dict[str, tuple[MemberSpec, ...]] = {}
+    members = queue.spec.members
+    for member in members:
+        picks[member.name] = (member,)
+    for member in members:
+        kind = providers[member.provider].spec.type
+        picks.setdefault(kind.value, tuple(m for m in members if providers[m.provider].spec.type is kind))
+    for member in members:
+        if member.model is not None and _fits_path(member.model):
+            picks.setdefault(member.model, tuple(m for m in members if m.model == member.model))
+    return {tail: chosen for tail, chosen in picks.items() if any(member.weight for member in chosen)}
+
+
+def _fits_path(model: str) -> bool:
+    return bool(_PLAIN_SEGMENT.match(model)) and not any(part in (".", "..") for part in model.split("/"))

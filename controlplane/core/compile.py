@@ -1,0 +1,253 @@
+"""Desired state to gateway objects: a pure function, the same input always gives the same objects."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from controlplane.core.addresses import (
+    CHAT,
+    EMBEDDINGS,
+    MESSAGES,
+    RESPONSES,
+    member_addresses,
+    members_by_tail,
+    protocols,
+    provider_address,
+    queue_addresses,
+)
+from controlplane.core.contexts import (
+    ConsumerContext,
+    Context,
+    CounterStore,
+    CredentialContext,
+    Labels,
+    PolicyContext,
+    RouteContext,
+    ServiceContext,
+)
+from controlplane.core.desired import DesiredState, Key, Provider, Queue
+from controlplane.core.enforcement import Enforcement, Placements, place, unenforceable
+from controlplane.core.instances import direct_instance, member_instance
+from controlplane.core.levels import LEVELS_HEADER, SLOTS, STRATEGIES, service_id
+from controlplane.core.limits import Meter
+from controlplane.core.objects import NAME_LABEL, OWNER_LABEL, SOURCE_LABEL, GatewayObject, Kind, ObjectKey
+from controlplane.core.policies import CREDENTIAL_HEADERS, NOBODY, REJECTION, exhausted, queue_policy
+from controlplane.core.render import Renderer
+from controlplane.core.report import enforcement_report
+from controlplane.core.spec import Balancer, MemberSpec, QueueSpec
+from controlplane.errors import Problem
+
+ADDRESS_PRIORITY = 100
+MODEL_PRIORITY = 50
+"""Routes picked by the body's model share their paths, so they stand behind those with paths of their own."""
+
+OWN_SOURCE = "sluice"
+"""The source of objects that belong to no declaration, such as the shared service."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What the compiler must know of a gateway."""
+
+    owner: str
+    counters: CounterStore = field(default_factory=CounterStore)
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """The objects that a desired state needs on a gateway, and how its limits are held there."""
+
+    objects: tuple[GatewayObject, ...]
+    report: tuple[Enforcement, ...]
+    problems: tuple[Problem, ...]
+    """What cannot be enforced. A queue with a problem has no objects: it is closed, not unlimited."""
+
+
+class Compiler:
+    """Compiles for one gateway."""
+
+    def __init__(self, renderer: Renderer, target: Target) -> None:
+        self._renderer = renderer
+        self._target = target
+
+    def compile(self, desired: DesiredState, moment: datetime) -> Compiled:
+        """All objects of a desired state, as of a moment (keys expire)."""
+        problems = unenforceable(desired)
+        refused = {problem.field.split(".")[1] for problem in problems if problem.field.startswith("queues.")}
+        keys = [key for _, key in sorted(desired.keys.items()) if key.usable_at(moment)]
+        contexts: list[Context] = []
+        report: list[Enforcement] = []
+        strategies: set[Meter] = {Meter.TOKENS}
+        for name, queue in sorted(desired.queues.items()):
+            if name in refused:
+                continue
+            placements = place(queue.spec)
+            strategies.add(placements.strategy)
+            openers = [consumer_name(key) for key in keys if name in key.spec.queues]
+            contexts += self.queue(queue, placements, desired.providers, openers)
+            report += enforcement_report(queue, placements, policy_id(queue.spec.name))
+        for name, provider in sorted(desired.providers.items()):
+            contexts += self.provider(provider, [consumer_name(k) for k in keys if name in k.spec.providers])
+        for key in keys:
+            contexts += self.key(key)
+        contexts += [self.service(meter) for meter in STRATEGIES if meter in strategies]
+        objects = sorted(
+            map(self._renderer.render, contexts), key=lambda item: (item.key.kind.rank, item.key)
+        )
+        return Compiled(tuple(objects), tuple(report), problems)
+
+    def service(self, meter: Meter) -> Context:
+        """The service that holds the levels of every queue whose limits count this kind of tokens."""
+        rules = [slot.rule for slot in SLOTS]
+        return ServiceContext(
+            ObjectKey(Kind.SERVICE, service_id(meter)),
+            self._labels(OWN_SOURCE),
+            "every queue",
+            strategy=STRATEGIES[meter],
+            rules=rules,
+            levels_variable="http_" + LEVELS_HEADER.lower().replace("-", "_"),
+            counters=self._target.counters,
+            strip_headers=self._renderer.text("lua/strip_headers.lua"),
+            retry_after=self._renderer.text("lua/retry_after.lua"),
+            rejection=REJECTION,
+            pins={("plugins", "ai-rate-limiting", "rules"): rules},
+        )
+
+    def queue(
+        self,
+        queue: Queue,
+        placements: Placements,
+        providers: Mapping[str, Provider],
+        consumers: Sequence[str],
+    ) -> list[Context]:
+        """A queue: its policy, and routes for its addresses, its model and each choice of members."""
+        spec = queue.spec
+        labels = self._labels(queue.source, spec.name)
+        policy = queue_policy(
+            queue,
+            placements,
+            object_id=policy_id(spec.name),
+            consumers=consumers,
+            counters=self._target.counters,
+            labels=labels,
+        )
+        spoken = protocols(spec.members, providers)
+        tails: dict[tuple[MemberSpec, ...], list[str]] = {spec.members: queue_addresses(queue, spoken)}
+        for tail, members in members_by_tail(queue, providers).items():
+            tails.setdefault(members, []).extend(member_addresses(queue, tail))
+
+        by_model = [protocol for protocol in (CHAT, RESPONSES, EMBEDDINGS, MESSAGES) if protocol in spoken]
+        routes = _Routes(queue, placements, providers, labels)
+        return [
+            policy,
+            *(routes.by_address(number, *each) for number, each in enumerate(tails.items())),
+            routes.by_model(by_model),
+        ]
+
+    def provider(self, provider: Provider, consumers: Sequence[str]) -> list[Context]:
+        """A provider's own address, for keys that list it."""
+        name = provider.spec.name
+        labels = self._labels(provider.source, name)
+        set_headers = {"X-Sluice-Provider": provider.id.hex}
+        policy = PolicyContext(
+            ObjectKey(Kind.PLUGIN_CONFIG, f"p.{name}"),
+            labels,
+            f"provider {name}",
+            consumers=list(consumers) or [NOBODY],
+            set_headers=set_headers,
+            remove_headers=CREDENTIAL_HEADERS,
+            counters=self._target.counters,
+        )
+        route = RouteContext(
+            ObjectKey(Kind.ROUTE, f"p.{name}"),
+            labels,
+            f"provider {name}",
+            uris=[provider_address(provider)],
+            priority=ADDRESS_PRIORITY,
+            service=service_id(Meter.TOKENS),
+            plugin_config=f"p.{name}",
+            instances=[direct_instance(provider)],
+            balancer={"algorithm": "roundrobin"},
+            fallback=[],
+            timeout_ms=60_000,
+        )
+        return [policy, route]
+
+    def key(self, key: Key) -> list[Context]:
+        """A key: its consumer, and a credential for the header of each SDK."""
+        labels = self._labels(key.source, key.spec.name)
+        username = consumer_name(key)
+        declared_by = f"key {key.spec.name}"
+
+        def credential(name: str, prefix: str) -> Context:
+            where = ObjectKey(Kind.CREDENTIAL, f"{username}/{name}")
+            return CredentialContext(where, labels, declared_by, secret=key.secret.with_prefix(prefix))
+
+        consumer = ConsumerContext(
+            ObjectKey(Kind.CONSUMER, username),
+            labels,
+            declared_by,
+            username=username,
+            description=key.spec.name,
+        )
+        return [consumer, credential("bearer", "Bearer "), credential("raw", "")]
+
+    def _labels(self, source: str, name: str | None = None) -> Labels:
+        labels = {OWNER_LABEL: self._target.owner, SOURCE_LABEL: source}
+        return labels if name is None else {**labels, NAME_LABEL: name}
+
+
+@dataclass(frozen=True, slots=True)
+class _Routes:
+    """What the routes of one queue have in common."""
+
+    queue: Queue
+    placements: Placements
+    providers: Mapping[str, Provider]
+    labels: Labels
+
+    def by_address(self, number: int, members: Sequence[MemberSpec], uris: Sequence[str]) -> Context:
+        """A route for paths that name the queue; those after the first name some of its members."""
+        return self._route(f".m{number}" if number else "", members, uris)
+
+    def by_model(self, uris: Sequence[str]) -> Context:
+        """The route for plain paths with the queue's name as the body's model."""
+        return self._route(".model", self.queue.spec.members, uris, self.queue.spec.name)
+
+    def _route(
+        self, suffix: str, members: Sequence[MemberSpec], uris: Sequence[str], model: str | None = None
+    ) -> Context:
+        spec = self.queue.spec
+        return RouteContext(
+            ObjectKey(Kind.ROUTE, f"q.{spec.name}{suffix}"),
+            self.labels,
+            f"queue {spec.name}",
+            uris=uris,
+            priority=ADDRESS_PRIORITY if model is None else MODEL_PRIORITY,
+            service=service_id(self.placements.strategy),
+            plugin_config=policy_id(spec.name),
+            instances=[member_instance(m, self.providers[m.provider], spec.guards) for m in members],
+            balancer=_balancer(spec),
+            fallback=[strategy.value for strategy in spec.fallback],
+            timeout_ms=round(spec.timeout_s * 1000),
+            model=model,
+            exhausted=exhausted(self.queue, self.placements, members),
+            rejection=REJECTION,
+        )
+
+
+def _balancer(spec: QueueSpec) -> dict[str, str]:
+    if spec.balancer is not Balancer.CHASH:
+        return {"algorithm": "roundrobin"}
+    if spec.hash_on:
+        return {"algorithm": "chash", "hash_on": "header", "key": spec.hash_on}
+    return {"algorithm": "chash", "hash_on": "vars", "key": "remote_addr"}
+
+
+def policy_id(queue: str) -> str:
+    return f"q.{queue}"
+
+
+def consumer_name(key: Key) -> str:
+    """What the gateway calls a key: opaque, because a provider may come to see it."""
+    return f"key-{key.id.hex}"

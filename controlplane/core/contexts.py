@@ -1,0 +1,128 @@
+"""What the templates are given: every value resolved, every id, label and amount settled."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from controlplane.core.objects import Kind, ObjectKey
+from controlplane.core.secrets import Secret
+
+Labels = Mapping[str, str]
+Pins = Mapping[tuple[str | int, ...], object]
+"""Places in the finished object that must hold exactly these values, whatever a template does."""
+
+
+@dataclass(frozen=True, slots=True)
+class CounterStore:
+    """Where a gateway keeps its counters: a Redis as the gateway reaches it, or each node's own memory."""
+
+    host: str | None = None
+    port: int = 6379
+    database: int = 0
+    username: str | None = None
+    password: Secret | None = None
+    tls: bool = False
+
+    @property
+    def policy(self) -> str:
+        return "local" if self.host is None else "redis"
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """A member as `ai-proxy-multi` wants it."""
+
+    name: str
+    provider: str
+    weight: int
+    priority: int
+    auth: Mapping[str, Any]  # Any: header names or cloud credentials to Secret or text
+    options: Mapping[str, str]
+    override: Mapping[str, Any]  # Any: an endpoint's text, or the options of the LLM
+    provider_conf: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """Base of all contexts."""
+
+    key: ObjectKey
+    labels: Labels
+    declared_by: str
+    pins: Pins = field(default_factory=dict, kw_only=True)
+
+    @property
+    def template(self) -> str:
+        return f"{_TEMPLATES[self.key.kind]}.json.j2"
+
+
+_TEMPLATES = {
+    Kind.SERVICE: "service",
+    Kind.PLUGIN_CONFIG: "plugin_config",
+    Kind.CONSUMER: "consumer",
+    Kind.CREDENTIAL: "credential",
+    Kind.ROUTE: "route",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceContext(Context):
+    """The service that all our routes share: the levels' counters and the shape of a rejection."""
+
+    strategy: str
+    rules: Sequence[Mapping[str, str]]
+    levels_variable: str
+    counters: CounterStore
+    strip_headers: str
+    retry_after: str
+    rejection: str
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyContext(Context):
+    """What all routes of one queue (or provider) have in common: who may call, and the limits."""
+
+    consumers: Sequence[str] | None
+    """The consumers that are let in; None lets in everybody."""
+    set_headers: Mapping[str, str]
+    remove_headers: Sequence[str]
+    counters: CounterStore
+    counts: Sequence[Mapping[str, str | int]] = ()
+    concurrency: Sequence[Mapping[str, str | int]] = ()
+    bucket: Mapping[str, str | float] | None = None
+    members: Sequence[Mapping[str, str | int]] = ()
+    strategy: str = "total_tokens"
+
+
+@dataclass(frozen=True, slots=True)
+class RouteContext(Context):
+    """Addresses, and the members behind them."""
+
+    uris: Sequence[str]
+    priority: int
+    service: str
+    plugin_config: str
+    instances: Sequence[Instance]
+    balancer: Mapping[str, str]
+    fallback: Sequence[str]
+    timeout_ms: int
+    model: str | None = None
+    """The `model` of the body that picks this route."""
+    exhausted: Sequence[Any] | None = None  # Any: a nested expression of the gateway
+    """When every member is used up, the gateway says 503; this expression recognises that case."""
+    rejection: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ConsumerContext(Context):
+    """A key's owner, as the gateway knows it."""
+
+    username: str
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class CredentialContext(Context):
+    """One of the two header forms in which a key may be sent."""
+
+    secret: Secret

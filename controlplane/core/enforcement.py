@@ -1,0 +1,251 @@
+"""Where each limit is enforced: which mechanism of the gateway, how exact, and what an edit costs.
+
+`place` decides for one queue. A limit that a gateway cannot enforce becomes a problem that names the
+field and the remedy; it is never left out in silence.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from controlplane.core.desired import DesiredState
+from controlplane.core.levels import QUEUE, QUEUE_HEADER, QUEUE_KEY, Slot
+from controlplane.core.limits import Limit, Meter, Mode, Then
+from controlplane.core.spec import Balancer, Fallback, Guards, MemberSpec, ProviderType, QueueSpec
+from controlplane.errors import Problem
+
+
+class Mechanism(StrEnum):
+    """What of the gateway holds a limit."""
+
+    LEVEL = "ai-rate-limiting rule"
+    MEMBER = "ai-rate-limiting instance"
+    COUNT = "limit-count rule"
+    BUCKET = "limit-req"
+    CONCURRENCY = "limit-conn rule"
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """A limit and the mechanism that holds it."""
+
+    path: str
+    """Where the limit is declared, such as `limits[0]` or `members[1].limits[0]`."""
+    limit: Limit
+    mechanism: Mechanism
+    slot: Slot | None = None
+    member: MemberSpec | None = None
+    number: int = 0
+    """Which of its mechanism's rules on this queue it is, from 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Placements:
+    """All limits of one queue, placed; or the problems that stand against it."""
+
+    placed: tuple[Placement, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    strategy: Meter = Meter.TOKENS
+    """Which tokens the queue's limits count: one kind for all of them."""
+
+    def of(self, mechanism: Mechanism) -> tuple[Placement, ...]:
+        return tuple(placement for placement in self.placed if placement.mechanism is mechanism)
+
+
+@dataclass(frozen=True, slots=True)
+class Enforcement:
+    """A line of the enforcement report."""
+
+    queue: str
+    path: str
+    limit: str
+    mechanism: str
+    object: str
+    shared_with: str
+    exactness: str
+    worst_overshoot: str
+    edit: str
+
+
+_LATER = "a later release of Sluice enforces it; remove it until then"
+_ONE_KIND = "on a stock APISIX a queue counts one kind of tokens: tokens, prompt_tokens or completion_tokens"
+_MEMBERS_OR_LEVELS = (
+    "a stock APISIX cannot hold members' token limits and the queue's own on one queue; "
+    "keep one of the two, or use a gateway with the plugin token-budget"
+)
+
+
+def place(queue: QueueSpec) -> Placements:
+    """Choose a mechanism for every limit of a queue on a stock APISIX."""
+    problems = [*_unsupported_parts(queue)]
+    placer = _Placer()
+    for index, limit in enumerate(queue.limits):
+        placer.queue_limit(f"limits[{index}]", limit)
+    for position, member in enumerate(queue.members):
+        for index, limit in enumerate(member.limits):
+            placer.member_limit(f"members[{position}].limits[{index}]", limit, member)
+    problems += placer.problems
+    problems += _clashes(placer.placed, queue)
+    if problems:
+        return Placements(problems=tuple(problems))
+    meters = [placed.limit.meter for placed in placer.placed if placed.limit.meter.counts_tokens]
+    return Placements(tuple(placer.placed), strategy=meters[0] if meters else Meter.TOKENS)
+
+
+@dataclass
+class _Placer:
+    placed: list[Placement] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+
+    def queue_limit(self, path: str, limit: Limit) -> None:
+        if problem := _not_yet(path, limit):
+            self.problems.append(problem)
+        elif limit.then is not Then.REJECT:
+            self._refuse(path, "then", f"`then: {limit.then}` on a queue is not enforced yet", _LATER)
+        elif limit.meter is Meter.CONCURRENCY:
+            self._add(path, limit, Mechanism.CONCURRENCY)
+        elif limit.meter is Meter.REQUESTS:
+            bucket = limit.refill_per_s is not None
+            self._add(path, limit, Mechanism.BUCKET if bucket else Mechanism.COUNT)
+        else:
+            self._level(path, limit)
+
+    def member_limit(self, path: str, limit: Limit, member: MemberSpec) -> None:
+        if problem := _not_yet(path, limit):
+            self.problems.append(problem)
+        elif limit.then is Then.ALERT:
+            self._refuse(path, "then", "`then: alert` on a member is not enforced yet", _LATER)
+        elif not limit.meter.counts_tokens:
+            remedy = f"declare {limit.meter} on the queue"
+            self._refuse(path, limit.meter, "a member's limit counts tokens on a stock APISIX", remedy)
+        elif limit.by is not None:
+            self._refuse(path, "by", "a member's limit is shared by all its callers", "remove `by`")
+        else:
+            self._add(path, limit, Mechanism.MEMBER, member=member)
+
+    def _level(self, path: str, limit: Limit) -> None:
+        slots = QUEUE if limit.by is None else QUEUE_KEY if limit.by == "key" else QUEUE_HEADER
+        taken = sum(placement.slot in slots for placement in self.placed)
+        if taken == len(slots):
+            what = "of this kind" if limit.by is None else f"with `by: {limit.by.partition(':')[0]}`"
+            self._refuse(
+                path, limit.meter, f"a queue has at most {len(slots)} token windows {what}", "remove one"
+            )
+            return
+        self._add(path, limit, Mechanism.LEVEL, slot=slots[taken])
+
+    def _add(
+        self,
+        path: str,
+        limit: Limit,
+        mechanism: Mechanism,
+        *,
+        slot: Slot | None = None,
+        member: MemberSpec | None = None,
+    ) -> None:
+        number = 1 + sum(placement.mechanism is mechanism for placement in self.placed)
+        self.placed.append(Placement(path, limit, mechanism, slot, member, number))
+
+    def _refuse(self, path: str, name: str, message: str, remedy: str) -> None:
+        self.problems.append(Problem(f"{path}.{name}", message, remedy))
+
+
+def _not_yet(path: str, limit: Limit) -> Problem | None:
+    """What no stock gateway holds, whoever declares it."""
+    if limit.meter is Meter.USD:
+        return Problem(f"{path}.usd", "money budgets are not enforced yet", _LATER)
+    if limit.is_calendar:
+        remedy = "use a window of fixed length, such as 1d"
+        return Problem(f"{path}.per", "calendar windows are not enforced yet", remedy)
+    if limit.mode is Mode.SLIDING:
+        return Problem(f"{path}.mode", "sliding windows are not enforced yet", "use `mode: fixed`")
+    if limit.strict:
+        return Problem(
+            f"{path}.strict", "`strict` needs the plugin token-budget on the gateway", "remove `strict`"
+        )
+    if limit.meter.counts_tokens and limit.refill_per_s is not None:
+        remedy = "use a window (`per`), or a gateway with the plugin token-budget"
+        return Problem(f"{path}.refill_per_s", "a stock APISIX has no buckets of tokens", remedy)
+    if limit.by in ("tenant", "model"):
+        return Problem(f"{path}.by", f"`by: {limit.by}` is not enforced yet", _LATER)
+    return None
+
+
+def _unsupported_parts(queue: QueueSpec) -> Iterator[Problem]:
+    if queue.balancer in (Balancer.SEMANTIC, Balancer.SCORE):
+        remedy = "use roundrobin or chash"
+        yield Problem("balancer", f"`balancer: {queue.balancer}` is not available yet", remedy)
+    for name, value in queue.guards:
+        if value != Guards.model_fields[name].default and name != "max_output_tokens":
+            yield Problem(f"guards.{name}", f"the guard {name} is not enforced yet", _LATER)
+
+
+def _clashes(placed: Sequence[Placement], queue: QueueSpec) -> Iterator[Problem]:
+    """Limits that are fine alone and cannot be held together."""
+    tokens = [item for item in placed if item.limit.meter.counts_tokens]
+    kinds = {item.limit.meter for item in tokens}
+    if len(kinds) > 1:
+        odd = next(item for item in tokens if item.limit.meter is not tokens[0].limit.meter)
+        yield Problem(f"{odd.path}.{odd.limit.meter}", _ONE_KIND, f"use {tokens[0].limit.meter} throughout")
+    members = [item for item in placed if item.mechanism is Mechanism.MEMBER]
+    levels = [item for item in placed if item.mechanism is Mechanism.LEVEL]
+    if members and levels:
+        yield Problem(f"{members[0].path}.{members[0].limit.meter}", _MEMBERS_OR_LEVELS)
+    yield from _more_than_one(members, "a member has one token window on a stock APISIX", by_member=True)
+    buckets = [item for item in placed if item.mechanism is Mechanism.BUCKET]
+    yield from _more_than_one(buckets, "a queue has one bucket of requests")
+    for item in members:
+        if item.limit.then is Then.FALLBACK and Fallback.RATE_LIMITING not in queue.fallback:
+            remedy = "add rate_limiting to the queue's `fallback`"
+            yield Problem(f"{item.path}.then", "`then: fallback` needs the queue to fall back", remedy)
+    yield from _twins(placed)
+
+
+def _more_than_one(items: Iterable[Placement], message: str, *, by_member: bool = False) -> Iterator[Problem]:
+    seen: set[str] = set()
+    for item in items:
+        owner = item.member.name if by_member and item.member else ""
+        if owner in seen:
+            yield Problem(f"{item.path}.{item.limit.meter}", message, "remove one")
+        seen.add(owner)
+
+
+def _twins(placed: Iterable[Placement]) -> Iterator[Problem]:
+    """Two limits that would share a counter and charge it twice."""
+    seen: dict[tuple[object, ...], str] = {}
+    for item in placed:
+        limit = item.limit
+        identity = (item.mechanism, item.member and item.member.name, limit.meter, limit.window_s, limit.by)
+        if identity in seen and item.mechanism is not Mechanism.BUCKET:
+            remedy = "keep the smaller one"
+            yield Problem(f"{item.path}.{limit.meter}", f"counts the same as {seen[identity]}", remedy)
+        seen[identity] = item.path
+
+
+def unenforceable(desired: DesiredState, queues: Iterable[str] | None = None) -> tuple[Problem, ...]:
+    """Everything declared that no gateway would enforce; fields are named from the document's top."""
+    found: list[Problem] = []
+    for name in desired.queues if queues is None else queues:
+        spec = desired.queues[name].spec
+        problems = (*place(spec).problems, *_unspoken(spec, desired))
+        found += [Problem(f"queues.{name}.{item.field}", item.message, item.remedy) for item in problems]
+    found += _owners_with_limits(desired)
+    return tuple(found)
+
+
+def _unspoken(queue: QueueSpec, desired: DesiredState) -> Iterator[Problem]:
+    """Members whose provider speaks none of the protocols that a queue offers."""
+    for position, member in enumerate(queue.members):
+        if desired.providers[member.provider].spec.type is ProviderType.BEDROCK:
+            message = "bedrock speaks only Converse, which a queue's addresses do not offer"
+            yield Problem(f"members[{position}].provider", message, "use a provider of another type")
+
+
+def _owners_with_limits(desired: DesiredState) -> Iterator[Problem]:
+    """Limits of providers, tenants and keys span queues; no mechanism holds them yet."""
+    owners = (("providers", desired.providers), ("tenants", desired.tenants), ("keys", desired.keys))
+    for kind, items in owners:
+        for name, item in items.items():
+            if item.spec.limits:
+                message = f"limits of {kind} are not enforced yet"
+                yield Problem(f"{kind}.{name}.limits", message, "declare them on the queues")

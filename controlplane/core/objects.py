@@ -1,0 +1,126 @@
+"""Objects of a gateway as frozen values, with a canonical form, a hash, and the order they depend on."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from controlplane.core.secrets import GatewaySecret, SecretRef
+
+# Any: the JSON of a gateway object is as open as the gateway's plugins are; its shape is checked
+# against the gateway's own schema.
+Json = Any
+Body = Mapping[str, Json]
+
+OWNER_LABEL = "sluice-owner"
+SOURCE_LABEL = "sluice-source"
+HASH_LABEL = "sluice-hash"
+NAME_LABEL = "sluice-name"
+
+
+class Kind(StrEnum):
+    """Kinds of gateway objects that we make, parents before those that refer to them."""
+
+    SERVICE = "services"
+    PLUGIN_CONFIG = "plugin_configs"
+    CONSUMER = "consumers"
+    CREDENTIAL = "credentials"
+    ROUTE = "routes"
+
+    @property
+    def rank(self) -> int:
+        return _RANK[self]
+
+
+_RANK = {kind: rank for rank, kind in enumerate(Kind)}
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class ObjectKey:
+    """Which object: its kind and id. A credential's id is `consumer/credential`."""
+
+    kind: Kind
+    id: str
+
+    @property
+    def path(self) -> str:
+        """Path below `/apisix/admin/`."""
+        if self.kind is Kind.CREDENTIAL:
+            consumer, _, credential = self.id.partition("/")
+            return f"consumers/{consumer}/credentials/{credential}"
+        return f"{self.kind}/{self.id}"
+
+    def __str__(self) -> str:
+        return self.path
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayObject:
+    """An object as it should be on a gateway. Secrets in `body` are handles."""
+
+    key: ObjectKey
+    body: Body
+    hash: str
+    declared_by: str
+    """What a user declared that this object serves, such as `queue support`."""
+
+    @property
+    def references(self) -> tuple[ObjectKey, ...]:
+        """The objects that must exist before this one."""
+        found = []
+        if service := self.body.get("service_id"):
+            found.append(ObjectKey(Kind.SERVICE, service))
+        if plugin_config := self.body.get("plugin_config_id"):
+            found.append(ObjectKey(Kind.PLUGIN_CONFIG, plugin_config))
+        if self.key.kind is Kind.CREDENTIAL:
+            found.append(ObjectKey(Kind.CONSUMER, self.key.id.partition("/")[0]))
+        return tuple(found)
+
+    def secrets(self) -> Iterator[SecretRef]:
+        """Every sealed secret that must be put in before the body is written."""
+        return _secrets(self.body)
+
+
+def _secrets(value: Json) -> Iterator[SecretRef]:
+    if isinstance(value, SecretRef):
+        yield value
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from _secrets(item)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _secrets(item)
+
+
+def _canonical_secret(value: object) -> Json:
+    if isinstance(value, SecretRef):
+        return {"$secret": value.fingerprint, "prefix": value.prefix}
+    if isinstance(value, GatewaySecret):
+        return str(value)
+    raise TypeError(f"{type(value).__name__} has no place in a gateway object")
+
+
+def canonical(body: Body) -> str:
+    """The one text of a body: sorted keys, no spaces, secrets as fingerprints."""
+    return json.dumps(body, sort_keys=True, separators=(",", ":"), default=_canonical_secret)
+
+
+def body_hash(body: Body) -> str:
+    """What tells two bodies apart. The label that carries the hash is not part of it."""
+    labels = {name: text for name, text in body.get("labels", {}).items() if name != HASH_LABEL}
+    return hashlib.sha256(canonical({**body, "labels": labels}).encode()).hexdigest()[:32]
+
+
+def resolve(value: Json, texts: Mapping[str, str]) -> Json:
+    """The body as it goes over the wire: every handle replaced by its text."""
+    if isinstance(value, SecretRef):
+        return value.prefix + texts[value.name]
+    if isinstance(value, GatewaySecret):
+        return value.prefix + value.reference
+    if isinstance(value, Mapping):
+        return {name: resolve(item, texts) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [resolve(item, texts) for item in value]
+    return value

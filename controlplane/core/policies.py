@@ -1,0 +1,180 @@
+"""A queue's policy: its limits written as the rules and headers of gateway plugins."""
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from controlplane.core.contexts import CounterStore, Labels, PolicyContext
+from controlplane.core.desired import Queue
+from controlplane.core.enforcement import Mechanism, Placement, Placements
+from controlplane.core.levels import LEVELS_HEADER, STRATEGIES
+from controlplane.core.limits import Limit
+from controlplane.core.objects import Json, Kind, ObjectKey
+from controlplane.core.spec import Access, Fallback, MemberSpec
+
+QUEUE_HEADER = "X-Sluice-Queue"
+NOBODY = "sluice-nobody"
+"""A consumer that does not exist: the whitelist of a queue that no key opens."""
+
+CREDENTIAL_HEADERS = (
+    "Authorization",
+    "X-Api-Key",
+    "Api-Key",
+    "Apikey",
+    "X-Goog-Api-Key",
+    "Proxy-Authorization",
+    "Cookie",
+    "X-Consumer-Username",
+    "X-Credential-Identifier",
+)
+"""What a client may send to prove who it is, and what the gateway adds about it: no provider's business."""
+
+REJECTION = (
+    '{"error":{"message":"A limit of this queue is used up. Try again after the time that the '
+    'Retry-After header names.","type":"rate_limit_exceeded","param":null,"code":"rate_limit_exceeded"}}'
+)
+
+
+_REMAINING = "sent_http_x_ai_ratelimit_remaining"
+
+
+@dataclass
+class _Headers:
+    """The headers that a route sets, gathered limit by limit."""
+
+    values: dict[str, str] = field(default_factory=dict)
+
+    def variable(self, header: str, value: str) -> str:
+        """Set a header and name the variable that reads it."""
+        self.values[header] = value
+        return "http_" + header.lower().replace("-", "_")
+
+
+def queue_policy(
+    queue: Queue,
+    placements: Placements,
+    *,
+    object_id: str,
+    consumers: Sequence[str],
+    counters: CounterStore,
+    labels: Labels,
+) -> PolicyContext:
+    """The context of the plugin_config that all routes of the queue share."""
+    headers = _Headers({QUEUE_HEADER: queue.id.hex})
+    for placement in placements.of(Mechanism.LEVEL):
+        _set_level(headers, queue, placement)
+    if placements.of(Mechanism.LEVEL):
+        headers.values[LEVELS_HEADER] = "1"
+    counts = [_count_rule(headers, item) for item in placements.of(Mechanism.COUNT)]
+    concurrency = [_concurrency_rule(headers, item) for item in placements.of(Mechanism.CONCURRENCY)]
+    buckets = [_bucket(headers, item) for item in placements.of(Mechanism.BUCKET)]
+    members = [_member_rule(headers, item) for item in placements.of(Mechanism.MEMBER)]
+    return PolicyContext(
+        ObjectKey(Kind.PLUGIN_CONFIG, object_id),
+        labels,
+        f"queue {queue.spec.name}",
+        consumers=None if queue.spec.access is Access.OPEN else list(consumers) or [NOBODY],
+        set_headers=headers.values,
+        remove_headers=CREDENTIAL_HEADERS,
+        counters=counters,
+        counts=counts,
+        concurrency=concurrency,
+        bucket=buckets[0] if buckets else None,
+        members=members,
+        strategy=STRATEGIES[placements.strategy],
+        pins={
+            ("plugins", "proxy-rewrite", "headers", "set"): headers.values,
+            ("plugins", "limit-count", "rules"): counts or None,
+            ("plugins", "limit-conn", "rules"): concurrency or None,
+            ("plugins", "limit-req", "rate"): buckets[0]["rate"] if buckets else None,
+            ("plugins", "limit-req", "burst"): buckets[0]["burst"] if buckets else None,
+            ("plugins", "ai-rate-limiting", "instances"): members or None,
+        },
+    )
+
+
+def _set_level(headers: _Headers, queue: Queue, placement: Placement) -> None:
+    slot, limit = placement.slot, placement.limit
+    assert slot is not None  # noqa: S101 - a level always has its slot
+    headers.values[slot.scope_header] = f"{queue.id.hex}.{limit.window_s}" + _who(limit)
+    headers.values[slot.limit_header] = str(limit.amount)
+    headers.values[slot.window_header] = str(limit.window_s)
+
+
+def _who(limit: Limit) -> str:
+    """What divides a limit's counter among callers, as text with the gateway's variables."""
+    if limit.by == "key":
+        return ".key.$consumer_name"
+    if limit.header:
+        return f".{limit.header}.$http_{limit.header.replace('-', '_')}"
+    return ""
+
+
+def _scope(headers: _Headers, limit: Limit) -> str:
+    """A rule's key: one that always resolves, or the gateway would skip the rule."""
+    if limit.by == "key":
+        return "key:${consumer_name}"
+    if limit.header:
+        # A missing header must not switch the limit off: our own header is always there.
+        variable = headers.variable(f"X-Sluice-By-{limit.header.title()}", f".$http_{_var(limit.header)}")
+        return f"{limit.header}:${{{variable}}}"
+    return f"all:${{{headers.variable(QUEUE_HEADER, headers.values[QUEUE_HEADER])}}}"
+
+
+def _var(header: str) -> str:
+    return header.replace("-", "_")
+
+
+def _count_rule(headers: _Headers, placement: Placement) -> dict[str, str | int]:
+    limit = placement.limit
+    variable = headers.variable(f"X-Sluice-Requests-{placement.number}", str(limit.amount))
+    assert limit.window_s is not None  # noqa: S101 - limit-count holds fixed windows only
+    return {
+        "count": f"${{{variable} ?? 1}}",
+        "time_window": limit.window_s,
+        # The window is part of the key: two windows of one scope are two counters.
+        "key": f"{limit.window_s}:{_scope(headers, limit)}",
+        "header_prefix": "requests" if placement.number == 1 else f"requests-{placement.number}",
+    }
+
+
+def _concurrency_rule(headers: _Headers, placement: Placement) -> dict[str, str | int]:
+    variable = headers.variable(f"X-Sluice-Concurrency-{placement.number}", str(placement.limit.amount))
+    return {"conn": f"${{{variable} ?? 1}}", "burst": 0, "key": _scope(headers, placement.limit)}
+
+
+def _bucket(headers: _Headers, placement: Placement) -> dict[str, str | float]:
+    limit = placement.limit
+    assert limit.refill_per_s is not None  # noqa: S101 - only a bucket is placed here
+    return {
+        "rate": limit.refill_per_s,
+        # limit-req admits one request more than its burst at once.
+        "burst": limit.amount - 1,
+        "key": _scope(headers, limit),
+    }
+
+
+def _member_rule(headers: _Headers, placement: Placement) -> dict[str, str | int]:
+    member, limit = placement.member, placement.limit
+    assert member is not None  # noqa: S101 - a member's limit always has its member
+    assert limit.window_s is not None  # noqa: S101 - and a window
+    # Named by the member and not by its place, so that another member's coming does not reset it.
+    header = f"X-Sluice-Member-{zlib.crc32(member.name.encode()):08x}"
+    variable = headers.variable(header, str(limit.amount))
+    return {"name": member.name, "limit": f"${{{variable} ?? 1}}", "time_window": limit.window_s}
+
+
+def exhausted(queue: Queue, placements: Placements, members: Sequence[MemberSpec]) -> list[Json] | None:
+    """The expression that recognises a route whose members are all used up.
+
+    With a fallback on rate limiting the gateway then answers 503, which clients would not understand.
+    """
+    limited = {item.member.name for item in placements.of(Mechanism.MEMBER) if item.member}
+    usable = {member.name for member in members if member.weight}
+    if Fallback.RATE_LIMITING not in queue.spec.fallback or not usable <= limited:
+        return None
+    spent = [[f"{_REMAINING}_{_var(name.lower())}", "==", "0"] for name in sorted(usable)]
+    return [
+        ["upstream_status", "==", None],
+        ["OR", ["status", "==", 429], ["AND", ["status", "==", 503], *spent]],
+    ]

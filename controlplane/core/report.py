@@ -1,0 +1,57 @@
+"""The enforcement report: for each limit where it is held, how exactly, and what an edit costs."""
+
+from collections.abc import Iterator
+
+from controlplane.core.desired import Queue
+from controlplane.core.enforcement import Enforcement, Mechanism, Placement, Placements
+from controlplane.core.levels import service_id
+from controlplane.core.limits import Limit
+from controlplane.core.objects import Kind
+
+_AFTER = "checked before the call, charged after it"
+_OVERSHOOT = "calls in flight × the largest call"
+_KEEPS = "keeps what was used; another window starts a fresh counter"
+
+
+def enforcement_report(queue: Queue, placements: Placements, policy_id: str) -> Iterator[Enforcement]:
+    """A line for each limit of the queue, in the order of its declaration."""
+    for placement in placements.placed:
+        where, exactness, overshoot, edit = _facts(placement, placements, policy_id)
+        yield Enforcement(
+            queue=queue.spec.name,
+            path=placement.path,
+            limit=str(placement.limit),
+            mechanism=placement.mechanism,
+            object=where,
+            shared_with=_shared_with(placement.limit, queue.spec.name, placement.member is not None),
+            exactness=exactness,
+            worst_overshoot=overshoot,
+            edit=edit,
+        )
+
+
+def _facts(placement: Placement, placements: Placements, policy_id: str) -> tuple[str, str, str, str]:
+    policy = f"{Kind.PLUGIN_CONFIG}/{policy_id}"
+    match placement.mechanism:
+        case Mechanism.LEVEL:
+            service = f"{Kind.SERVICE}/{service_id(placements.strategy)}"
+            return service, _AFTER, _OVERSHOOT, _KEEPS
+        case Mechanism.MEMBER:
+            return policy, _AFTER, _OVERSHOOT, _KEEPS
+        case Mechanism.COUNT:
+            edit = "keeps what was used; adding or removing a requests limit starts their windows anew"
+            return policy, "exact", "none", edit
+        case Mechanism.BUCKET:
+            return policy, "exact", "none", "starts with a full bucket"
+        case Mechanism.CONCURRENCY:
+            return policy, "exact, held to the end of a stream", "none", "calls in flight go on"
+
+
+def _shared_with(limit: Limit, queue: str, member: bool) -> str:
+    if member:
+        return f"all callers of queue {queue}"
+    if limit.by == "key":
+        return f"one counter for each key of queue {queue}"
+    if limit.header:
+        return f"one counter for each value of {limit.header}; calls without it share one"
+    return f"all callers of queue {queue}, by every address"
