@@ -103,3 +103,7 @@ class GatewayUnavailable(Unavailable):
 
 class GatewayRefused(SluiceError):
     """A gateway answered 4xx: the request is wrong for it, and stays wrong when repeated."""
+
+    def __init__(self, message: str, *, status: int, remedy: str | None = None) -> None:
+        super().__init__(message, remedy=remedy)
+        self.status = status

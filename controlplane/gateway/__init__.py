@@ -1,0 +1,1 @@
+"""Drivers that read and write a gateway."""

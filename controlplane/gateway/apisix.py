@@ -1,0 +1,171 @@
+"""The driver of APISIX's Admin API (3.x), for an APISIX with etcd and for the fallback gateway alike."""
+
+import asyncio
+import json
+import random
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from controlplane.core.diff import LiveObject
+from controlplane.core.objects import Body, GatewayObject, Json, Kind, ObjectKey
+from controlplane.errors import GatewayRefused, GatewayUnavailable
+from controlplane.gateway.driver import Capabilities
+from controlplane.gateway.schema import SchemaSet
+
+PREFIX = "/apisix/admin/"
+IN_FLIGHT = 8
+"""More writes at once make an APISIX slower, not faster."""
+
+_LISTED = (Kind.SERVICE, Kind.PLUGIN_CONFIG, Kind.CONSUMER, Kind.ROUTE)
+_NAME_FIELD = {Kind.CONSUMER: "username"}
+_LONGEST_MESSAGE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """How often a request is repeated when the gateway is not well, and how long to wait between."""
+
+    attempts: int = 4
+    first_wait_s: float = 0.1
+    longest_wait_s: float = 2.0
+
+    def wait_s(self, attempt: int, chance: float) -> float:
+        """Full jitter: anything from nothing to twice as long as last time."""
+        return float(min(self.longest_wait_s, self.first_wait_s * 2**attempt) * chance)
+
+
+class ApisixAdmin:
+    """A gateway behind an Admin API. Answers 5xx and time-outs are tried again, 4xx are not."""
+
+    def __init__(
+        self,
+        url: str,
+        admin_key: str,
+        *,
+        transport: httpx.AsyncBaseTransport | None = None,
+        timeout_s: float = 10.0,
+        retry: Retry | None = None,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self._client = httpx.AsyncClient(
+            base_url=url.rstrip("/").removesuffix(PREFIX.rstrip("/")) + PREFIX,
+            headers={"X-API-KEY": admin_key},
+            transport=transport,
+            timeout=timeout_s,
+            limits=httpx.Limits(max_connections=IN_FLIGHT, max_keepalive_connections=IN_FLIGHT),
+        )
+        self._retry = retry or Retry()
+        self._sleep = sleep
+        self._chance = chance
+        self._schemas: SchemaSet | None = None
+
+    async def capabilities(self) -> Capabilities:
+        response = await self._request("GET", "plugins/list")
+        version = response.headers.get("Server", "").partition("/")[2] or "unknown"
+        return Capabilities(version, frozenset(_json(response)))
+
+    async def read(self) -> Mapping[ObjectKey, LiveObject]:
+        # One unpaged list a kind: asking by page makes an APISIX read everything again for each.
+        lists = await asyncio.gather(*(self._list(kind.value) for kind in _LISTED))
+        found: dict[ObjectKey, LiveObject] = {}
+        for kind, values in zip(_LISTED, lists, strict=True):
+            for value in values:
+                key = ObjectKey(kind, str(value[_NAME_FIELD.get(kind, "id")]))
+                found[key] = LiveObject(key, value)
+        consumers = [key.id for key in found if key.kind is Kind.CONSUMER]
+        gate = asyncio.Semaphore(IN_FLIGHT)
+        for credentials in await asyncio.gather(*(self._credentials(name, gate) for name in consumers)):
+            found.update({live.key: live for live in credentials})
+        return found
+
+    async def write(self, key: ObjectKey, body: Body) -> None:
+        # A consumer is put to the collection: its name is in the body.
+        path = Kind.CONSUMER.value if key.kind is Kind.CONSUMER else key.path
+        await self._request("PUT", path, body)
+
+    async def delete(self, key: ObjectKey) -> None:
+        try:
+            await self._request("DELETE", key.path)
+        except GatewayRefused as refused:
+            if refused.status != httpx.codes.NOT_FOUND:
+                raise
+
+    async def check(self, objects: Iterable[GatewayObject]) -> Mapping[ObjectKey, str]:
+        if self._schemas is None:
+            self._schemas = await self._fetch_schemas()
+        return self._schemas.check(objects)
+
+    async def close(self) -> None:
+        await self._client.aclose()
+
+    async def _fetch_schemas(self) -> SchemaSet:
+        names = ("service", "plugin_config", "consumer", "credential", "route")
+        plugins, *kinds = await asyncio.gather(
+            self._request("GET", "plugins?all=true"),
+            *(self._request("GET", f"schema/{name}") for name in names),
+        )
+        mains = {kind: _json(reply) for kind, reply in zip(Kind, kinds, strict=True)}
+        return SchemaSet(mains, {name: about["schema"] for name, about in _json(plugins).items()})
+
+    async def _credentials(self, consumer: str, gate: asyncio.Semaphore) -> list[LiveObject]:
+        async with gate:
+            values = await self._list(f"consumers/{consumer}/credentials")
+        keys = [ObjectKey(Kind.CREDENTIAL, f"{consumer}/{value['id']}") for value in values]
+        return [LiveObject(key, value) for key, value in zip(keys, values, strict=True)]
+
+    async def _list(self, path: str) -> list[dict[str, Json]]:
+        try:
+            reply = _json(await self._request("GET", path))
+        except GatewayRefused as refused:
+            if refused.status == httpx.codes.NOT_FOUND:  # nothing of the kind was ever made
+                return []
+            raise
+        return [item["value"] for item in reply.get("list") or []]
+
+    async def _request(self, method: str, path: str, body: Body | None = None) -> httpx.Response:
+        content = None if body is None else json.dumps(body).encode()
+        headers = {} if content is None else {"Content-Type": "application/json"}
+        for attempt in range(self._retry.attempts):
+            if attempt:
+                await self._sleep(self._retry.wait_s(attempt - 1, self._chance()))
+            try:
+                response = await self._client.request(method, path, content=content, headers=headers)
+            except httpx.TransportError as error:
+                trouble = f"{type(error).__name__}: {error}"
+                continue
+            if response.status_code < httpx.codes.INTERNAL_SERVER_ERROR:
+                if response.is_success:
+                    return response
+                raise GatewayRefused(
+                    f"the gateway refused {method} {path}: {response.status_code} {_message(response)}",
+                    status=response.status_code,
+                )
+            trouble = f"{response.status_code} {_message(response)}"
+        raise GatewayUnavailable(
+            f"the gateway at {self._client.base_url.host}:{self._client.base_url.port} does not take "
+            f"{method} {path} ({self._retry.attempts} attempts): {trouble}",
+            remedy="check that its Admin API is up and can be reached from here",
+        )
+
+
+def _json(response: httpx.Response) -> Any:  # Any: JSON of the gateway
+    try:
+        return response.json()
+    except ValueError:
+        raise GatewayUnavailable(
+            f"{response.url.path} answered {response.status_code} without JSON",
+            remedy="check that the address is that of an APISIX Admin API",
+        ) from None
+
+
+def _message(response: httpx.Response) -> str:
+    try:
+        reply = response.json()
+        text = reply.get("error_msg") or reply.get("message") or response.text
+    except (ValueError, AttributeError):
+        text = response.text
+    return str(text).strip()[:_LONGEST_MESSAGE]

@@ -1,0 +1,41 @@
+"""What every driver of a gateway promises."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from controlplane.core.diff import LiveObject
+from controlplane.core.objects import Body, GatewayObject, ObjectKey
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a gateway can do."""
+
+    version: str
+    plugins: frozenset[str]
+
+
+class Gateway(Protocol):
+    """A gateway that can be read and written object by object.
+
+    Every method raises GatewayUnavailable where trying again may help, GatewayRefused where it cannot.
+    """
+
+    async def capabilities(self) -> Capabilities:
+        """Version and plugins."""
+
+    async def read(self) -> Mapping[ObjectKey, LiveObject]:
+        """Every object of the kinds that we make, ours and others'."""
+
+    async def write(self, key: ObjectKey, body: Body) -> None:
+        """Create or replace an object; secrets are plain text here."""
+
+    async def delete(self, key: ObjectKey) -> None:
+        """Remove an object; one that is not there counts as removed."""
+
+    async def check(self, objects: Iterable[GatewayObject]) -> Mapping[ObjectKey, str]:
+        """Compare with the gateway's own schema; what is wrong, by object."""
+
+    async def close(self) -> None:
+        """Let go of the connections."""
