@@ -12,13 +12,10 @@ import httpx
 from controlplane.core.diff import LiveObject
 from controlplane.core.objects import Body, GatewayObject, Json, Kind, ObjectKey
 from controlplane.errors import GatewayRefused, GatewayUnavailable
-from controlplane.gateway.driver import Capabilities
+from controlplane.gateway.driver import IN_FLIGHT, Capabilities
 from controlplane.gateway.schema import SchemaSet
 
 PREFIX = "/apisix/admin/"
-IN_FLIGHT = 8
-"""More writes at once make an APISIX slower, not faster."""
-
 _LISTED = (Kind.SERVICE, Kind.PLUGIN_CONFIG, Kind.CONSUMER, Kind.ROUTE)
 _NAME_FIELD = {Kind.CONSUMER: "username"}
 _LONGEST_MESSAGE = 500

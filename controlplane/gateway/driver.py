@@ -7,6 +7,9 @@ from typing import Protocol
 from controlplane.core.diff import LiveObject
 from controlplane.core.objects import Body, GatewayObject, ObjectKey
 
+IN_FLIGHT = 8
+"""Requests at once. More make an APISIX slower, not faster."""
+
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:

@@ -1,0 +1,1 @@
+"""Keeps every gateway as it is declared: gather, plan, apply, again and again."""

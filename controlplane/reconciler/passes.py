@@ -1,0 +1,135 @@
+"""One pass over one gateway: gather, plan, apply, record."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from controlplane.clock import Clock
+from controlplane.core.compile import Compiled, Compiler
+from controlplane.core.desired import DesiredState
+from controlplane.core.diff import Digest
+from controlplane.core.objects import ObjectKey
+from controlplane.core.plan import Action, Plan, plan_against_applied, plan_against_live
+from controlplane.errors import GatewayRefused, GatewayUnavailable, Problem
+from controlplane.gateway.driver import Gateway
+from controlplane.reconciler.applying import Result, apply
+from controlplane.reconciler.status import (
+    GatewayRecord,
+    LeadershipLost,
+    ObjectResult,
+    PassReport,
+    ReconcilerStore,
+    State,
+)
+
+
+@dataclass
+class GatewayPass:
+    """Brings one gateway to the desired state, and remembers what it wrote."""
+
+    record: GatewayRecord
+    gateway: Gateway
+    compiler: Compiler
+    store: ReconcilerStore
+    digest: Digest
+    owner: str
+    clock: Clock
+    replica: str
+    may_write: Callable[[], bool]
+    applied: dict[ObjectKey, str] = field(default_factory=dict)
+    foreign: set[ObjectKey] = field(default_factory=set)
+
+    async def recall(self) -> None:
+        """Read back what was written before this replica led. Raises StoreUnavailable."""
+        self.applied = dict(await self.store.applied(self.record.id))
+
+    async def run(self, desired: DesiredState, *, look: bool) -> PassReport:
+        """One pass. With `look` the gateway is read and drift is healed; without, only what changed is sent.
+
+        Raises StoreUnavailable and LeadershipLost; a gateway in trouble is told in the report.
+        """
+        compiled = self.compiler.compile(desired, self._now())
+        try:
+            plan = await self._plan(compiled, look=look)
+        except (GatewayUnavailable, GatewayRefused) as error:
+            state = State.UNREACHABLE if isinstance(error, GatewayUnavailable) else State.DEGRADED
+            report = self._report(state, desired.revision, error=str(error))
+            await self.store.record(report, [])
+            return report
+        results = await self._apply(plan)
+        report = self._judge(desired.revision, plan, results, compiled.problems)
+        await self.store.record(report, self._foreign_results(plan))
+        return report
+
+    async def _plan(self, compiled: Compiled, *, look: bool) -> Plan:
+        if not look:
+            return plan_against_applied(compiled.objects, self.applied, self.foreign)
+        live = await self.gateway.read()
+        plan = plan_against_live(compiled.objects, live, self.applied, owner=self.owner, digest=self.digest)
+        self.foreign = {item.key for item in plan.foreign}
+        # What is there as it should be counts as written, whoever wrote it: a crash may have come between.
+        touched = {step.key for step in plan.steps} | self.foreign
+        self.applied = {item.key: item.hash for item in compiled.objects if item.key not in touched}
+        return plan
+
+    async def _apply(self, plan: Plan) -> list[Result]:
+        if not plan:
+            return []
+        names = {secret.name for step in plan.steps if step.wanted for secret in step.wanted.secrets()}
+        secrets = await self.store.unseal(sorted(names))
+        done: list[Result] = []
+        async for results in apply(plan, self.gateway, secrets):
+            self._remember(results)
+            done += results
+            await self._keep(results)
+            if not self.may_write():
+                raise LeadershipLost(f"another replica may lead {self.record.name} now; this pass ends here")
+        return done
+
+    def _remember(self, results: Sequence[Result]) -> None:
+        for result in results:
+            if result.ok and result.step.wanted is not None:
+                self.applied[result.step.key] = result.step.wanted.hash
+            elif result.ok:
+                self.applied.pop(result.step.key, None)
+
+    async def _keep(self, results: Sequence[Result]) -> None:
+        """Keep the results as they come, so that a crash forgets as little as can be."""
+        report = PassReport(
+            self.record.id,
+            State.PENDING,
+            revision=-1,
+            finished_at=self._now(),
+            writes=sum(result.sent for result in results),
+            leader=self.replica,
+        )
+        await self.store.record(report, [_object_result(result) for result in results])
+
+    def _judge(
+        self, revision: int, plan: Plan, results: Sequence[Result], problems: Sequence[Problem]
+    ) -> PassReport:
+        troubles = [f"{result.step.key}: {result.error}" for result in results if result.error]
+        troubles += [str(item) for item in plan.foreign] + [str(problem) for problem in problems]
+        if any(result.unreachable for result in results):
+            return self._report(State.UNREACHABLE, revision, error=troubles[0])
+        if troubles:
+            more = f" (and {len(troubles) - 1} more)" if len(troubles) > 1 else ""
+            return self._report(State.DEGRADED, revision, error=troubles[0] + more)
+        return self._report(State.CONVERGED, revision)
+
+    def _report(self, state: State, revision: int, error: str | None = None) -> PassReport:
+        return PassReport(
+            self.record.id, state, revision, self._now(), writes=0, error=error, leader=self.replica
+        )
+
+    def _foreign_results(self, plan: Plan) -> list[ObjectResult]:
+        return [ObjectResult(item.key, Action.CREATE, None, str(item)) for item in plan.foreign]
+
+    def _now(self) -> datetime:
+        return datetime.fromtimestamp(self.clock.now(), UTC)
+
+
+def _object_result(result: Result) -> ObjectResult:
+    wanted = result.step.wanted
+    written = wanted.hash if wanted is not None and result.ok else None
+    return ObjectResult(result.step.key, result.step.action, written, result.error)
