@@ -1,0 +1,3 @@
+"""Fixtures of every test: see tests/fixtures/."""
+
+pytest_plugins = ["tests.fixtures.servers"]
