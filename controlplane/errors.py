@@ -8,6 +8,7 @@ SluiceError                 says what happened, to which object, and what to do 
 ├── PreconditionFailed      If-Match names another state of the object
 ├── Unauthorized / Forbidden
 ├── PayloadTooLarge
+├── CannotUnseal            a stored secret that the master key does not open
 ├── Unavailable             a part we depend on is down; trying again may help
 │   ├── StoreUnavailable
 │   └── GatewayUnavailable
@@ -87,6 +88,10 @@ class Forbidden(SluiceError):
 
 class PayloadTooLarge(SluiceError):
     """A body over the limit."""
+
+
+class CannotUnseal(SluiceError):
+    """A stored secret was sealed with another master key, or was changed in the database."""
 
 
 class Unavailable(SluiceError):

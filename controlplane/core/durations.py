@@ -4,7 +4,7 @@ import re
 from enum import StrEnum
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-_PATTERN = re.compile(r"^([1-9][0-9]{0,6})(s|m|h|d)$")
+_PATTERN = re.compile(r"([1-9][0-9]{0,6})(s|m|h|d)")
 LONGEST_SECONDS = 366 * 86400
 
 
@@ -28,7 +28,7 @@ def window_seconds(text: str) -> int | None:
     """Length of a fixed window in seconds; None for a calendar window. Raises InvalidDuration."""
     if is_calendar(text):
         return None
-    match = _PATTERN.match(text)
+    match = _PATTERN.fullmatch(text)
     if match is None:
         raise InvalidDuration(f"{text!r} is no window; write 30s, 1m, 1h, 1d, day, week or month")
     seconds = int(match.group(1)) * _UNITS[match.group(2)]

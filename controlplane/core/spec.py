@@ -8,10 +8,10 @@ from enum import StrEnum
 from typing import Annotated, Any, Self
 from uuid import UUID
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 from controlplane.core.limits import Limit
-from controlplane.core.text import HeaderName, LabelValue, ModelName, Name, Text
+from controlplane.core.text import ApiKey, HeaderName, LabelValue, ModelName, Name, SecretText, Text
 
 LIMITS_EACH = 16
 MEMBERS_EACH = 64
@@ -101,7 +101,7 @@ class ProviderSpec(Declared):
 
     name: Name
     type: ProviderType
-    api_key: Annotated[SecretStr, Field(max_length=16384)] | None = None
+    api_key: SecretText | None = None
     """The account's key; for vertex-ai the service account's JSON, for bedrock the secret access key.
     `$env://NAME` and `$secret://…` are handed to the gateway as they are."""
     endpoint: Endpoint | None = None
@@ -124,7 +124,7 @@ class ProviderSpec(Declared):
         needs_endpoint = (ProviderType.OPENAI_COMPATIBLE, ProviderType.AZURE_OPENAI)
         if self.type in needs_endpoint and self.endpoint is None:
             raise ValueError(f"a provider of type {self.type} needs an `endpoint`")
-        if self.type is ProviderType.BEDROCK and not (self.region and self.access_key_id and self.api_key):
+        if self.type is ProviderType.BEDROCK and not (self.region and self.access_key_id):
             raise ValueError("a provider of type bedrock needs `region`, `access_key_id` and `api_key`")
         if self.type is ProviderType.VERTEX_AI and not (self.endpoint or (self.project and self.region)):
             raise ValueError("a provider of type vertex-ai needs `project` and `region`, or an `endpoint`")
@@ -208,7 +208,7 @@ class KeySpec(Declared):
     """The queues that the key opens."""
     providers: Annotated[tuple[Name, ...], Field(max_length=1000)] = ()
     """The providers that the key may call directly, past any queue's limits."""
-    key: Annotated[SecretStr, Field(min_length=16, max_length=512)] | None = None
+    key: ApiKey | None = None
     """The key's own text, where it exists already; made up where it is left out."""
     expires_at: AwareDatetime | None = None
     enabled: bool = True

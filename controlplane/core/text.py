@@ -4,10 +4,14 @@ import re
 import unicodedata
 from typing import Annotated
 
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import AfterValidator, Field, SecretStr, StringConstraints
+
+from controlplane.core.apikeys import is_misspelt
+from controlplane.core.secrets import MASK, is_gateway_reference
 
 NAME_PATTERN = r"^[A-Za-z0-9](?:[A-Za-z0-9_-]{0,52}[A-Za-z0-9])?$"
-_HEADER_TOKEN = re.compile(r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}$")
+_HEADER_TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}")
+_VISIBLE_ASCII = re.compile(r"[!-~]{16,512}")
 _OWN_HEADERS = "x-sluice-"
 
 
@@ -19,8 +23,37 @@ def _printable(value: str) -> str:
     return value
 
 
+def _secret_text(value: SecretStr) -> SecretStr:
+    for char in value.get_secret_value():
+        if char not in "\t\n\r" and unicodedata.category(char) in ("Cc", "Cs"):
+            raise ValueError("has a character that cannot be stored; remove control characters")
+    return value
+
+
+def _api_key(value: SecretStr) -> SecretStr:
+    text = value.get_secret_value()
+    if text == MASK:
+        return value
+    if not _VISIBLE_ASCII.fullmatch(text):
+        raise ValueError("must be 16 to 512 visible ASCII characters, for it travels in an HTTP header")
+    if is_gateway_reference(text):
+        raise ValueError("must be the key's own text, which Sluice has to know; write no reference")
+    if is_misspelt(text):
+        raise ValueError("has the form of a key of ours, but its checksum is wrong; look for a typo")
+    return value
+
+
+def visible(text: str, longest: int = 120) -> str:
+    """The text, fit for any page, log or JSON: what cannot be shown is written as an escape."""
+    shown = text if len(text) <= longest else text[:longest] + "…"
+    return "".join(
+        char if unicodedata.category(char) not in ("Cc", "Cs", "Cf", "Zl", "Zp") else f"\\u{ord(char):04x}"
+        for char in shown
+    )
+
+
 def _header_name(value: str) -> str:
-    if not _HEADER_TOKEN.match(value):
+    if not _HEADER_TOKEN.fullmatch(value):
         raise ValueError("is no HTTP header name")
     if value.lower().replace("_", "-").startswith(_OWN_HEADERS):
         raise ValueError("headers that start with x-sluice- are set by Sluice itself; use another name")
@@ -46,3 +79,9 @@ HeaderName = Annotated[str, AfterValidator(_header_name)]
 """An HTTP header's name, in lower case, that is not one of our own."""
 
 LabelValue = Annotated[str, StringConstraints(pattern=r"^\S{1,256}$"), AfterValidator(_printable)]
+
+SecretText = Annotated[SecretStr, Field(min_length=1, max_length=16384), AfterValidator(_secret_text)]
+"""A secret on its way in; `***` stands for the one that is stored already."""
+
+ApiKey = Annotated[SecretStr, Field(max_length=512), AfterValidator(_api_key)]
+"""The text of a key of an application; `***` stands for the one that is stored already."""

@@ -1,0 +1,78 @@
+"""What the REST API asks of the store."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+from uuid import UUID
+
+from controlplane.core.spec import Document
+from controlplane.store.records import (
+    Applied,
+    Author,
+    GatewayStatus,
+    Kind,
+    ObjectStatus,
+    Page,
+    Query,
+    Revision,
+    RevisionChange,
+    Spec,
+    Stored,
+    Written,
+)
+
+
+class DeclaredStore(Protocol):
+    """Everything declared: each write is one transaction with its revision and its audit row.
+
+    Raises NotFound, Conflict (name taken, or still referred to), PreconditionFailed (`if_version` is
+    no longer the version), InvalidSpec (references that lead nowhere, limits that nothing enforces) and
+    StoreUnavailable. An object is addressed by its name or by its UUID.
+    """
+
+    async def ping(self) -> None:
+        """Raises StoreUnavailable when Postgres does not answer."""
+
+    async def page(self, kind: Kind, query: Query) -> Page[Any]:  # Any: the spec of the kind
+        """One page, in the order of names."""
+
+    async def get(self, kind: Kind, ref: str) -> Stored[Any]:  # Any: the spec of the kind
+        """One object."""
+
+    async def create(self, kind: Kind, spec: Spec, author: Author) -> Written[Any]:
+        """A new object."""
+
+    async def replace(
+        self, kind: Kind, ref: str, spec: Spec, author: Author, if_version: int | None = None
+    ) -> Written[Any]:
+        """Another declaration for an object; a secret that is `***` or left out stays as it was."""
+
+    async def patch(
+        self,
+        kind: Kind,
+        ref: str,
+        patch: Mapping[str, Any],  # Any: a JSON merge patch
+        author: Author,
+        if_version: int | None = None,
+    ) -> Written[Any]:
+        """A merge patch: null removes, lists are replaced whole."""
+
+    async def delete(self, kind: Kind, ref: str, author: Author, if_version: int | None = None) -> int:
+        """Remove an object; the revision."""
+
+    async def apply(self, document: Document, author: Author, *, dry_run: bool = False) -> Applied:
+        """Make a whole document so, in one revision: create and update what differs, delete nothing."""
+
+    async def revisions(self, before: int | None, limit: int) -> Sequence[Revision]:
+        """The newest first."""
+
+    async def revision(self, number: int) -> tuple[Revision, Sequence[RevisionChange]]:
+        """One revision with what it changed."""
+
+    async def gateway_status(self, gateway: UUID) -> GatewayStatus:
+        """How a gateway stands."""
+
+    async def object_status(self, declared_by: str) -> Sequence[ObjectStatus]:
+        """The gateway objects that serve `queue NAME`, `key NAME` or `provider NAME`."""
+
+    async def reveal(self, kind: Kind, ref: str, author: Author) -> Mapping[str, str]:
+        """The plain text of an object's secrets, by field; audited."""

@@ -1,0 +1,84 @@
+"""What is said of a declaration that cannot be accepted."""
+
+from typing import Any
+
+import pytest
+from pydantic import BaseModel, ValidationError
+
+from controlplane.core.problems import problems_of
+from controlplane.core.spec import Document, KeySpec, ProviderSpec, QueueSpec
+from controlplane.errors import Problem
+
+MEMBER = {"name": "main", "provider": "openai"}
+
+
+def problems(model: type[BaseModel], data: Any) -> dict[str, Problem]:
+    with pytest.raises(ValidationError) as caught:
+        model.model_validate(data)
+    return {problem.field: problem for problem in problems_of(caught.value, model, data)}
+
+
+def test_an_unknown_field_is_answered_with_the_nearest_known_one() -> None:
+    found = problems(QueueSpec, {"name": "a", "members": [MEMBER | {"wieght": 1}], "limts": []})
+    assert found["limts"].remedy == "did you mean limits?"
+    assert found["members[0].wieght"].remedy == "did you mean weight?"
+
+
+def test_an_unknown_field_like_no_other_is_answered_with_all_known_ones() -> None:
+    found = problems(Document, {"zzz": 1})
+    assert found["zzz"].remedy == "remove it; known are keys, providers, queues, source, tenants, version"
+
+
+def test_objects_of_a_document_are_called_by_their_names() -> None:
+    limit = {"tokens": 0, "per": "1m"}
+    queue = {"name": "support", "members": [MEMBER | {"limits": [limit]}], "limits": [limit]}
+    found = problems(Document, {"queues": [queue, {"name": "no name!"}]})
+    assert {"queues.support.limits[0].tokens", "queues.support.members[0].limits[0].tokens"} <= set(found)
+    assert "queues[1].name" in found
+
+
+def test_all_problems_are_told_at_once() -> None:
+    found = problems(
+        Document, {"queues": [{"name": "a"}], "keys": [{"name": ""}], "version": 7, "soruce": "x"}
+    )
+    assert set(found) == {"queues.a.members", "keys[0].name", "version", "soruce"}
+
+
+@pytest.mark.parametrize(
+    ("model", "data"),
+    [
+        (ProviderSpec, {"name": "a", "type": "openai", "api_key": ["canary-5e1f"]}),
+        (ProviderSpec, {"name": "a", "type": "openai", "api_key": "canary-5e1f\x00"}),
+        (ProviderSpec, {"name": "a", "type": "canary-5e1f"}),
+        (ProviderSpec, {"name": "a", "type": "openai", "endpoint": "canary-5e1f"}),
+        (KeySpec, {"name": "a", "key": "canary-5e1f"}),
+        (KeySpec, {"name": "a", "key": "canary-5e1f canary-5e1f"}),
+        (KeySpec, {"name": "a", "expires_at": "canary-5e1f"}),
+    ],
+)
+def test_a_value_is_never_repeated_for_it_may_be_a_secret(model: type[BaseModel], data: Any) -> None:
+    found = problems(model, data)
+    assert found
+    assert "canary" not in str(found)
+
+
+def test_every_problem_comes_with_a_remedy() -> None:
+    queue = {
+        "name": "a",
+        "members": {},
+        "limits": [{"tokens": 1}],
+        "timeout_s": "x",
+        "access": 3,
+        "labels": [],
+    }
+    found = problems(Document, {"queues": [queue, 5], "keys": None, "source": 4})
+    assert all(problem.remedy for problem in found.values())
+
+
+@pytest.mark.parametrize(
+    "value", [float("inf"), float("nan"), 10**400, "\ud800", {"\ud800": 1}, [], None, True]
+)
+def test_odd_values_are_problems_and_nothing_worse(value: Any) -> None:
+    found = problems(Document, {"queues": [{"name": value, "members": value, "\ud800": value, "id": value}]})
+    assert found
+    assert all(str(problem).encode() for problem in found.values())
