@@ -11,14 +11,17 @@ SluiceError                 says what happened, to which object, and what to do 
 ├── CannotUnseal            a stored secret that the master key does not open
 ├── Unavailable             a part we depend on is down; trying again may help
 │   ├── StoreUnavailable
-│   └── GatewayUnavailable
+│   ├── GatewayUnavailable
+│   └── PartFailed          a part of the embedded stack does not start
 └── GatewayRefused          a gateway said no (4xx); trying again does not help
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from pydantic import ValidationError
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,7 @@ class InvalidSettings(SluiceError):
     """A SLUICE_* variable that cannot be used."""
 
     @classmethod
-    def from_validation(cls, error: ValidationError) -> "InvalidSettings":
+    def from_validation(cls, error: "ValidationError") -> "InvalidSettings":
         problems = [
             Problem("SLUICE_" + str(item["loc"][0]).upper(), item["msg"])
             for item in error.errors(include_input=False, include_url=False)
@@ -104,6 +107,10 @@ class StoreUnavailable(Unavailable):
 
 class GatewayUnavailable(Unavailable):
     """A gateway's Admin API cannot be reached, or answers 5xx."""
+
+
+class PartFailed(Unavailable):
+    """A part of the embedded stack does not start."""
 
 
 class GatewayRefused(SluiceError):

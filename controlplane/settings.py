@@ -27,6 +27,9 @@ class Settings(BaseModel):
     postgres_port: Port = Field(8432, description="the embedded Postgres")
     redis_port: Port = Field(8479, description="the embedded Valkey")
 
+    postgres_bindir: Path | None = Field(None, description="folder of other Postgres programs to embed")
+    valkey_server: Path | None = Field(None, description="another valkey-server or redis-server to embed")
+
     database_url: str | None = Field(None, description="a Postgres of yours instead of the embedded one")
     redis_url: str | None = Field(None, description="a Redis or Valkey of yours instead of the embedded one")
     gateway_admin_url: str | None = Field(

@@ -13,17 +13,17 @@ If the guard itself is killed, the kernel kills COMMAND.
 
 import argparse
 import contextlib
-import errno
 import os
 import selectors
 import signal
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
 
+from controlplane.embedded import processes
 from controlplane.embedded.identity import Identity, adopt_orphans, die_with_parent
 from controlplane.embedded.rotation import RotatingLog
 
@@ -115,7 +115,7 @@ class Guard:
 
     def _end_everything(self) -> None:
         """Kill what the command left behind, generation by generation, until there is no child."""
-        while children := list(_children_of(os.getpid())):
+        while children := processes.children(os.getpid()):
             for pid in children:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
@@ -153,21 +153,6 @@ def _become(command: Sequence[str], identity: Identity, parent: int, output: int
     except OSError as error:
         os.write(2, f"cannot start {command[0]}: {error}\n".encode())
     os._exit(CANNOT_START)
-
-
-def _children_of(parent: int) -> Iterator[int]:
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit():
-            continue
-        try:
-            stat = (entry / "stat").read_text()
-        except OSError as error:
-            if error.errno not in (errno.ENOENT, errno.ESRCH):
-                raise
-            continue
-        # The name before the last ")" may hold anything, spaces and brackets too.
-        if int(stat.rpartition(")")[2].split()[1]) == parent:
-            yield int(entry.name)
 
 
 def main(arguments: Sequence[str]) -> int:

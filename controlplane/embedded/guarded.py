@@ -1,6 +1,7 @@
 """Starting a process under a guard, and stopping it again."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
@@ -25,16 +26,20 @@ class Command:
 class Lifeline:
     """A pipe that closes when this process ends in any way, and takes every guard on it along.
 
-    `shared` are more descriptors that each guard holds open for as long as it lives, such as a locked file.
+    `shared` are descriptors that each guard and its command inherit, such as that of a locked file.
     """
 
     def __init__(self, *shared: int) -> None:
         self.reading, self._writing = os.pipe()
         self.shared = shared
+        self._closed = False
 
     def close(self) -> None:
-        for descriptor in (self.reading, self._writing):
-            os.close(descriptor)
+        """End every guard on this line. Closing twice does no harm."""
+        if not self._closed:
+            self._closed = True
+            os.close(self._writing)
+            os.close(self.reading)
 
 
 @dataclass(frozen=True)
@@ -68,14 +73,26 @@ class Guarded:
     def guard_pid(self) -> int:
         return self._guard.pid
 
+    @property
+    def exit_code(self) -> int | None:
+        """None while it runs; 128 + N when signal N ended it."""
+        code = self._guard.returncode
+        return code if code is None or code >= 0 else 128 - code
+
     async def wait(self) -> int:
-        """The exit code, once the command and all that it started are gone; 128 + N for signal N."""
-        code = await self._guard.wait()
-        return code if code >= 0 else 128 - code
+        """The exit code, once the command and all that it started are gone."""
+        await self._guard.wait()
+        return self.exit_code or 0
+
+    async def ended_within(self, seconds: float) -> bool:
+        """Wait that long at most; True when it has ended."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._guard.wait(), seconds)
+        return self.exit_code is not None
 
     async def stop(self) -> int:
         """Ask it to stop; the guard kills it when its grace is over."""
-        if self._guard.returncode is None:
+        if self.exit_code is None:
             self._guard.send_signal(signal.SIGTERM)
         return await self.wait()
 

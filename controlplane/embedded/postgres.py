@@ -13,11 +13,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
 
+import asyncpg
+
+from controlplane.embedded import processes
 from controlplane.embedded.guarded import Command, Lifeline, run_to_end
 from controlplane.embedded.identity import SAME, Identity, Kind
+from controlplane.embedded.probes import postgres_problem
 from controlplane.errors import Unavailable
 
 SUPERUSER = "sluice"
+DATABASE = "sluice"
 BRING_YOUR_OWN = "set SLUICE_DATABASE_URL to a Postgres of yours, or SLUICE_POSTGRES_BINDIR to other binaries"
 
 
@@ -39,7 +44,7 @@ class EmbeddedPostgres:
     password: str = field(repr=False)
     options: tuple[tuple[str, str], ...] = ()
 
-    def url(self, database: str = "sluice") -> str:
+    def url(self, database: str = DATABASE) -> str:
         return f"postgresql://{SUPERUSER}:{quote(self.password, safe='')}@127.0.0.1:{self.port}/{database}"
 
     async def prepare(self, lifeline: Lifeline, log: Path) -> Command:
@@ -64,6 +69,18 @@ class EmbeddedPostgres:
         # SIGINT is Postgres' fast shutdown: it ends sessions instead of waiting for them.
         return Command(arguments, _environ(), identity, stop_signal=signal.SIGINT, grace_s=10)
 
+    async def problem(self) -> str | None:
+        """Whether the server answers and has our database, which the first question makes."""
+        try:
+            return await postgres_problem(self.url())
+        except asyncpg.InvalidCatalogNameError:
+            connection = await asyncpg.connect(self.url("postgres"))
+            try:
+                await connection.execute(f"CREATE DATABASE {DATABASE}")
+            finally:
+                await connection.close()
+            return await postgres_problem(self.url())
+
     @property
     def _data(self) -> Path:
         return self.folder / "data"
@@ -76,7 +93,10 @@ class EmbeddedPostgres:
         for identity in self._candidates():
             if identity.kind is Kind.SAME:
                 return identity
-            os.chown(self.folder, identity.owner, -1)
+            try:
+                os.chown(self.folder, identity.owner, -1)
+            except OSError:
+                continue  # a user that this container does not have
             check = ["/bin/sh", "-c", '"$0" --version && test -w "$1"', str(postgres), str(self.folder)]
             if await run_to_end(Command(check, _environ(), identity), lifeline, log) == 0:
                 return identity
@@ -136,20 +156,12 @@ class EmbeddedPostgres:
         except (FileNotFoundError, ValueError):
             pid_file.unlink(missing_ok=True)
             return
-        if _works_in(pid, self._data):
+        if processes.works_in(pid, self._data):
             raise Unavailable(
                 f"process {pid} is a Postgres that still uses {self._data}",
                 remedy=f"stop it: kill -INT {pid}",
             )
         pid_file.unlink()
-
-
-def _works_in(pid: int, folder: Path) -> bool:
-    """Whether that process has its working directory there, as every postmaster has in its data folder."""
-    try:
-        return Path(f"/proc/{pid}/cwd").samefile(folder)
-    except OSError:
-        return False
 
 
 def _environ() -> dict[str, str]:

@@ -1,9 +1,11 @@
 """Whether a part can be used: each probe answers None for yes, or says in a few words why not yet."""
 
 import asyncio
+from collections.abc import Mapping
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from urllib.parse import urlsplit
 
 import asyncpg
-import httpx
 import redis.asyncio
 from redis.exceptions import RedisError
 
@@ -11,13 +13,15 @@ TIMEOUT_S = 2.0
 
 
 async def postgres_problem(url: str) -> str | None:
-    """Whether a session can be opened and answers."""
+    """Whether a session can be opened and answers. That there is no such database is raised."""
     try:
         connection = await asyncpg.connect(url, timeout=TIMEOUT_S)
         try:
             await connection.fetchval("SELECT 1", timeout=TIMEOUT_S)
         finally:
             await connection.close(timeout=TIMEOUT_S)
+    except asyncpg.InvalidCatalogNameError:
+        raise
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         return _words(error)
     return None
@@ -35,14 +39,23 @@ async def redis_problem(url: str) -> str | None:
     return None
 
 
-async def http_problem(url: str) -> str | None:
+async def http_problem(url: str, headers: Mapping[str, str] | None = None) -> str | None:
     """Whether the URL answers with a success."""
+    return await asyncio.to_thread(_http_problem, url, headers or {})
+
+
+def _http_problem(url: str, headers: Mapping[str, str]) -> str | None:
+    address = urlsplit(url)
+    scheme = HTTPSConnection if address.scheme == "https" else HTTPConnection
+    connection = scheme(address.netloc, timeout=TIMEOUT_S)
     try:
-        async with httpx.AsyncClient(timeout=TIMEOUT_S, trust_env=False) as client:
-            response = await client.get(url)
-    except httpx.HTTPError as error:
+        connection.request("GET", f"{address.path or '/'}", headers=dict(headers))
+        status = connection.getresponse().status
+    except (OSError, HTTPException) as error:
         return _words(error)
-    return None if response.is_success else f"{url} answers {response.status_code}"
+    finally:
+        connection.close()
+    return None if 200 <= status < 300 else f"{url} answers {status}"
 
 
 def _words(error: BaseException) -> str:

@@ -1,0 +1,127 @@
+"""ctl up, down, status, logs: the embedded stack on this machine."""
+
+import json
+import os
+import signal
+import time
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cli.exit_codes import ExitCode
+
+if TYPE_CHECKING:
+    from controlplane.embedded.home import Home
+    from controlplane.settings import Settings
+
+STOP_DEADLINE_S = 60.0
+POLL_S = 0.05
+
+
+class Output(StrEnum):
+    TABLE = "table"
+    JSON = "json"
+
+
+def add_to(app: typer.Typer) -> None:
+    for verb in (up, down, status, logs):
+        app.command()(verb)
+
+
+def up(
+    detach: Annotated[bool, typer.Option("--detach", "-d", help="Return when everything is ready.")] = False,
+) -> None:
+    """Start the whole stack on this machine."""
+    import asyncio
+
+    from cli.stack_view import Terminal
+    from controlplane.clock import SystemClock
+    from controlplane.embedded.detached import start_detached
+    from controlplane.embedded.run import run_stack
+
+    settings = _settings()
+    terminal = Terminal(settings, detached=detach)
+    terminal.begin()
+    if detach:
+        start_detached(settings, os.environ, terminal)
+    else:
+        asyncio.run(run_stack(settings, os.environ, terminal, SystemClock()))
+
+
+def down() -> None:
+    """Stop the stack of this SLUICE_HOME, wherever it was started."""
+    from controlplane.errors import Forbidden, Unavailable
+
+    home = _home()
+    pid = home.supervisor()
+    if pid is None:
+        typer.echo(f"nothing runs in {home.folder}")
+        return
+    try:
+        os.kill(pid, signal.SIGTERM)
+    except PermissionError as error:
+        raise Forbidden(f"the stack in {home.folder} belongs to another user (process {pid})") from error
+    deadline = time.monotonic() + STOP_DEADLINE_S
+    while home.supervisor() == pid:
+        if time.monotonic() > deadline:
+            raise Unavailable(
+                f"the stack in {home.folder} did not stop within {STOP_DEADLINE_S:g} s",
+                remedy=f"kill -9 {pid} ends it at once and loses nothing that was committed",
+            )
+        time.sleep(POLL_S)
+    typer.echo(f"stopped; the state stays in {home.folder}")
+
+
+def status(
+    output: Annotated[Output, typer.Option("--output", "-o", help="How to print it.")] = Output.TABLE,
+) -> None:
+    """Show the state of each part; exit code 1 when one is down."""
+    from cli.stack_view import status_as_json, status_as_table
+    from controlplane.embedded.state import StackState
+
+    home = _home()
+    running = home.supervisor() is not None
+    state = StackState.load(home.state_file) if running else None
+    if output is Output.JSON:
+        typer.echo(json.dumps(status_as_json(home.folder, state, time.time()), indent=2))
+    elif state is None:
+        typer.echo(f"nothing runs in {home.folder}; `ctl up` starts it")
+    else:
+        typer.echo(status_as_table(state, time.time()))
+    if state is None or not state.good:
+        raise typer.Exit(ExitCode.ERROR)
+
+
+def logs(
+    name: Annotated[
+        str, typer.Argument(help="postgres, valkey, gateway, mock, migrations, service, supervisor")
+    ],
+    following: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what comes.")] = False,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="How many of the last lines.")] = 100,
+) -> None:
+    """Show the log of one part, also of a stack that has stopped."""
+    from controlplane.embedded.logs import follow, last_lines
+    from controlplane.errors import NotFound
+
+    home = _home()
+    path = home.log(name)
+    if not path.exists() or path.parent != home.logs:
+        known = ", ".join(sorted(log.stem for log in home.logs.glob("*.log")))
+        raise NotFound(
+            f"there is no log of {name!r} in {home.logs}", remedy=f"there are: {known or 'none yet'}"
+        )
+    for line in follow(path, lines) if following else last_lines(path, lines):
+        typer.echo(line)
+
+
+def _settings() -> "Settings":
+    from controlplane.settings import Settings
+
+    return Settings.from_env(os.environ)
+
+
+def _home() -> "Home":
+    from controlplane.embedded.home import Home
+
+    return Home.at(_settings().home)
