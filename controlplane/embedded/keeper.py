@@ -82,7 +82,10 @@ class Keeper:
         self._enter(State.STARTING)
         while words := await self._problem():
             if self._clock.monotonic() - began >= self.part.ready_within_s:
-                raise PartFailed(f"{self.part.name} at {self.part.address} cannot be used: {words}")
+                raise PartFailed(
+                    f"{self.part.name} at {self.part.address} cannot be used: {words}",
+                    remedy=f"{self.part.setting} says where it is",
+                )
             await asyncio.sleep(self._patience.probe_every_s)
         self._now_ready(began)
         while True:

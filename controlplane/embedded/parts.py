@@ -13,7 +13,7 @@ class Part:
     """One thing that the supervisor keeps.
 
     A part without `problem` is a job: it is done when its command has ended well. A part without `command`
-    runs elsewhere and is only watched. `command` is asked anew for every start.
+    runs elsewhere, where `setting` says, and is only watched. `command` is asked anew for every start.
     """
 
     name: str
@@ -22,6 +22,7 @@ class Part:
     problem: Callable[[], Awaitable[str | None]] | None = None
     needs: frozenset[str] = frozenset()
     ready_within_s: float = 30.0
+    setting: str | None = None
 
 
 class State(StrEnum):

@@ -88,7 +88,7 @@ class Stack:
 
     def _postgres(self) -> Part:
         if url := self.settings.database_url:
-            return Part("postgres", _where(url), problem=partial(postgres_problem, url), ready_within_s=10)
+            return _yours("postgres", _where(url), partial(postgres_problem, url), "SLUICE_DATABASE_URL")
         postgres = self._embedded_postgres
         return Part(
             "postgres",
@@ -100,7 +100,7 @@ class Stack:
 
     def _redis(self) -> Part:
         if url := self.settings.redis_url:
-            return Part("valkey", _where(url), problem=partial(redis_problem, url), ready_within_s=10)
+            return _yours("valkey", _where(url), partial(redis_problem, url), "SLUICE_REDIS_URL")
         valkey = self._embedded_valkey
 
         async def command() -> Command:
@@ -130,7 +130,7 @@ class Stack:
             http_problem, f"{admin_url}/apisix/admin/routes", {"X-API-KEY": self._gateway_admin_key()}
         )
         if settings.gateway_admin_url:
-            return Part("gateway", admin_url, problem=problem, ready_within_s=10)
+            return _yours("gateway", admin_url, problem, "SLUICE_GATEWAY_ADMIN_URL")
         environ = {
             **self._plain_environ(),
             "SLUICE_FALLBACK_ADMIN_KEY": self.secrets.fallback_admin_key,
@@ -191,6 +191,10 @@ def local_url(host: str, port: int) -> str:
     """How a program on this machine reaches a server that listens on that address."""
     here = {"0.0.0.0": LOOPBACK, "::": "::1"}.get(host, host)  # noqa: S104 - nothing is bound here
     return f"http://[{here}]:{port}" if ":" in here else f"http://{here}:{port}"
+
+
+def _yours(name: str, address: str, problem: Callable[[], Awaitable[str | None]], setting: str) -> Part:
+    return Part(name, address, problem=problem, ready_within_s=5, setting=setting)
 
 
 def _where(url: str) -> str:
