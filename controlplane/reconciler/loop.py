@@ -10,7 +10,8 @@ from controlplane.core.desired import DesiredState
 from controlplane.errors import StoreUnavailable
 from controlplane.reconciler.leadership import Leadership
 from controlplane.reconciler.passes import GatewayPass
-from controlplane.reconciler.status import LeadershipLost, PassReport, State
+from controlplane.reconciler.status import LeadershipLost, State
+from controlplane.store.reconciling import PassReport
 
 _STANDBY_S = 2.0
 _FIRST_RETRY_S = 0.5
@@ -75,13 +76,13 @@ class GatewayLoop:
         raise LeadershipLost(f"this replica leads {self.name} no longer")
 
     def _note(self, report: PassReport, *, look: bool) -> None:
-        calm = report.state is State.CONVERGED
+        calm = report.state == State.CONVERGED
         self._failures = 0 if calm else self._failures + 1
         write = log.debug if calm else log.warning
         write(
             "pass",
             gateway=self.name,
-            state=report.state.value,
+            state=report.state,
             revision=report.revision,
             looked=look,
             error=report.error,

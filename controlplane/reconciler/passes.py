@@ -9,18 +9,13 @@ from controlplane.core.compile import Compiled, Compiler
 from controlplane.core.desired import DesiredState
 from controlplane.core.diff import Digest
 from controlplane.core.objects import ObjectKey
-from controlplane.core.plan import Action, Plan, plan_against_applied, plan_against_live
-from controlplane.errors import GatewayRefused, GatewayUnavailable, Problem
+from controlplane.core.plan import Plan, Reason, plan_against_applied, plan_against_live
+from controlplane.core.render import BadTemplate
+from controlplane.errors import CannotUnseal, GatewayRefused, GatewayUnavailable, Problem
 from controlplane.gateway.driver import Gateway
 from controlplane.reconciler.applying import Result, apply
-from controlplane.reconciler.status import (
-    GatewayRecord,
-    LeadershipLost,
-    ObjectResult,
-    PassReport,
-    ReconcilerStore,
-    State,
-)
+from controlplane.reconciler.status import LeadershipLost, State
+from controlplane.store.reconciling import GatewayRecord, ObjectResult, PassReport, ReconcilingStore
 
 
 @dataclass
@@ -30,7 +25,7 @@ class GatewayPass:
     record: GatewayRecord
     gateway: Gateway
     compiler: Compiler
-    store: ReconcilerStore
+    store: ReconcilingStore
     digest: Digest
     owner: str
     clock: Clock
@@ -48,15 +43,15 @@ class GatewayPass:
 
         Raises StoreUnavailable and LeadershipLost; a gateway in trouble is told in the report.
         """
-        compiled = self.compiler.compile(desired, self._now())
         try:
+            compiled = self.compiler.compile(desired, self._now())
             plan = await self._plan(compiled, look=look)
-        except (GatewayUnavailable, GatewayRefused) as error:
+            results = await self._apply(plan)
+        except (GatewayUnavailable, GatewayRefused, CannotUnseal, BadTemplate) as error:
             state = State.UNREACHABLE if isinstance(error, GatewayUnavailable) else State.DEGRADED
             report = self._report(state, desired.revision, error=str(error))
             await self.store.record(report, [])
             return report
-        results = await self._apply(plan)
         report = self._judge(desired.revision, plan, results, compiled.problems)
         await self.store.record(report, self._foreign_results(plan))
         return report
@@ -95,14 +90,8 @@ class GatewayPass:
 
     async def _keep(self, results: Sequence[Result]) -> None:
         """Keep the results as they come, so that a crash forgets as little as can be."""
-        report = PassReport(
-            self.record.id,
-            State.PENDING,
-            revision=-1,
-            finished_at=self._now(),
-            writes=sum(result.sent for result in results),
-            leader=self.replica,
-        )
+        writes = sum(result.sent for result in results)
+        report = PassReport(self.record.id, self._now(), self.replica, writes)
         await self.store.record(report, [_object_result(result) for result in results])
 
     def _judge(
@@ -118,12 +107,12 @@ class GatewayPass:
         return self._report(State.CONVERGED, revision)
 
     def _report(self, state: State, revision: int, error: str | None = None) -> PassReport:
-        return PassReport(
-            self.record.id, state, revision, self._now(), writes=0, error=error, leader=self.replica
-        )
+        # A revision counts as applied only where all of it is.
+        applied = revision if state is State.CONVERGED else None
+        return PassReport(self.record.id, self._now(), self.replica, 0, state.value, applied, error)
 
     def _foreign_results(self, plan: Plan) -> list[ObjectResult]:
-        return [ObjectResult(item.key, Action.CREATE, None, str(item)) for item in plan.foreign]
+        return [ObjectResult(item.key, item.declared_by, None, str(item)) for item in plan.foreign]
 
     def _now(self) -> datetime:
         return datetime.fromtimestamp(self.clock.now(), UTC)
@@ -132,4 +121,5 @@ class GatewayPass:
 def _object_result(result: Result) -> ObjectResult:
     wanted = result.step.wanted
     written = wanted.hash if wanted is not None and result.ok else None
-    return ObjectResult(result.step.key, result.step.action, written, result.error)
+    declared_by = wanted.declared_by if wanted is not None else str(Reason.WITHDRAWN)
+    return ObjectResult(result.step.key, declared_by, written, result.error)

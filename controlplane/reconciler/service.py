@@ -13,9 +13,9 @@ from controlplane.errors import StoreUnavailable
 from controlplane.reconciler.leadership import Leadership
 from controlplane.reconciler.loop import GatewayLoop
 from controlplane.reconciler.passes import GatewayPass
-from controlplane.reconciler.status import GatewayRecord, ReconcilerStore
+from controlplane.store.reconciling import GatewayRecord, ReconcilingStore
+from controlplane.store.writes import CHANNEL
 
-CHANNEL = "sluice_revision"
 _RECONNECT_S = 1.0
 
 log = structlog.get_logger(__name__)
@@ -28,7 +28,7 @@ class Reconciler:
 
     def __init__(
         self,
-        store: ReconcilerStore,
+        store: ReconcilingStore,
         connect: Callable[[], Awaitable["asyncpg.Connection[asyncpg.Record]"]],
         make_pass: MakePass,
         *,

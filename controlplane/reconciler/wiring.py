@@ -1,0 +1,42 @@
+"""Puts a replica's reconciler together."""
+
+import os
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+from jinja2 import FileSystemLoader
+
+from controlplane.clock import Clock
+from controlplane.core.compile import Compiler, Target
+from controlplane.core.render import Renderer
+from controlplane.gateway.apisix import ApisixAdmin
+from controlplane.reconciler.passes import GatewayPass
+from controlplane.reconciler.service import Reconciler
+from controlplane.settings import Settings
+from controlplane.store.reconciling import GatewayRecord, ReconcilingStore
+from controlplane.store.store import Store
+
+TEMPLATES = Path(__file__).parents[2] / "templates" / "apisix"
+
+
+def make_reconciler(settings: Settings, store: Store, clock: Clock) -> Reconciler:
+    """The reconciler of this replica."""
+    work = ReconcilingStore(store.database, store.sealer)
+    renderer = Renderer(FileSystemLoader(TEMPLATES))
+    replica = f"{socket.gethostname()}:{os.getpid()}"
+
+    def make_pass(record: GatewayRecord, may_write: Callable[[], bool]) -> GatewayPass:
+        return GatewayPass(
+            record=record,
+            gateway=ApisixAdmin(record.admin_url, record.admin_key),
+            compiler=Compiler(renderer, Target(settings.owner, record.counters)),
+            store=work,
+            digest=store.sealer.fingerprint,
+            owner=settings.owner,
+            clock=clock,
+            replica=replica,
+            may_write=may_write,
+        )
+
+    return Reconciler(work, store.database.connect, make_pass, interval_s=settings.reconcile_interval_s)

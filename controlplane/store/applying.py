@@ -1,0 +1,111 @@
+"""A whole document in one revision: what differs is written, nothing is deleted."""
+
+from contextlib import AbstractAsyncContextManager
+
+from controlplane.core.secrets import MASK
+from controlplane.core.spec import Document, KeySpec
+from controlplane.errors import Conflict, InvalidSpec, Problem
+from controlplane.store import documents, rows
+from controlplane.store.records import Applied, AppliedChange, Kind, Spec
+from controlplane.store.rows import Row
+from controlplane.store.writes import Change, changed_fields
+
+
+class _DryRunEnds(Exception):
+    """Leaves the transaction of a dry run, and so undoes it."""
+
+    def __init__(self, applied: Applied) -> None:
+        super().__init__()
+        self.applied = applied
+
+
+async def apply_document(
+    write: AbstractAsyncContextManager[Change], document: Document, *, dry_run: bool
+) -> Applied:
+    """Make the document so. A dry run does everything, and then undoes it."""
+    try:
+        async with write as change:
+            applied = await _apply(change, document, dry_run=dry_run)
+            _undo_if(dry_run, applied)
+    except _DryRunEnds as end:
+        return end.applied
+    return applied
+
+
+def _undo_if(dry_run: bool, applied: Applied) -> None:
+    if dry_run:
+        raise _DryRunEnds(applied)
+
+
+async def _apply(change: Change, document: Document, *, dry_run: bool) -> Applied:
+    changes: list[AppliedChange] = []
+    keys: dict[str, str] = {}
+    problems: list[Problem] = []
+    before_all = await change.connection.fetchval("SELECT coalesce(max(id), 0) FROM revision")
+    for kind, specs in _sections(document):
+        found = await rows.fetch(change.connection, kind, "o.name = ANY($1)", [spec.name for spec in specs])
+        existing = {row.name: row for row in found}
+        for spec in specs:
+            before = existing.get(spec.name)
+            if before is not None and before.source != document.source:
+                raise _owned(kind, before, document.source)
+            fields = _differing(change, kind, spec, before)
+            if before is not None and not fields:
+                continue
+            try:
+                put = await change.put(kind, spec, before, document.source)
+            except InvalidSpec as error:
+                top = f"{kind.plural}.{spec.name}."
+                problems += [Problem(top + item.field, item.message, item.remedy) for item in error.problems]
+                continue
+            changes.append(AppliedChange(kind, spec.name, "update" if before else "create", fields))
+            if put.made_key is not None:
+                keys[spec.name] = "" if dry_run else put.made_key
+    if problems:
+        raise InvalidSpec("the document cannot be accepted", problems=problems)
+    revision = before_all if dry_run or not changes else await change.revision()
+    return Applied(revision, changes, keys)
+
+
+def _sections(document: Document) -> list[tuple[Kind, tuple[Spec, ...]]]:
+    return [
+        (Kind.PROVIDER, document.providers),
+        (Kind.TENANT, document.tenants),
+        (Kind.QUEUE, document.queues),
+        (Kind.KEY, document.keys),
+    ]
+
+
+def _differing(change: Change, kind: Kind, spec: Spec, before: Row | None) -> list[str]:
+    if before is None:
+        return []
+    wanted = rows_document(kind, spec)
+    fields = list(changed_fields(before.document, wanted))
+    for field in kind.secret_fields:
+        value = getattr(spec, field)
+        text = value.get_secret_value() if value is not None else MASK
+        kept = before.secrets.get(field, {})
+        same = text == MASK or text == kept.get("reference")
+        if not same and kept.get("fingerprint") != change.sealer.fingerprint(text):
+            fields.append(field)
+    return fields
+
+
+def rows_document(kind: Kind, spec: Spec) -> documents.Document:
+    """The document as a row gives it back: lists that are kept in tables are always there."""
+    document = documents.document_of(kind, spec)
+    document.setdefault("limits", [])
+    if isinstance(spec, KeySpec):
+        document["queues"] = sorted(spec.queues)
+        document["providers"] = sorted(spec.providers)
+    for member in document.get("members", ()):
+        member.setdefault("limits", [])
+    return document
+
+
+def _owned(kind: Kind, row: Row, source: str) -> Conflict:
+    return Conflict(
+        f"{kind} {row.name!r} is declared by source {row.source!r}, not by {source!r}",
+        remedy="remove it from this file, or delete it there first",
+        problems=[Problem(f"{kind.plural}.{row.name}", f"belongs to source {row.source!r}")],
+    )

@@ -1,0 +1,97 @@
+"""The desired state, kept in memory and brought up to date by what changed since."""
+
+from typing import TypeVar, cast
+from uuid import UUID
+
+from controlplane.core.desired import DesiredState, Key, Provider, Queue, Tenant
+from controlplane.core.secrets import SecretRef
+from controlplane.core.spec import KeySpec, QueueSpec, TenantSpec
+from controlplane.store import documents, rows
+from controlplane.store.database import Connection, Database
+from controlplane.store.records import Kind
+from controlplane.store.rows import Row
+from controlplane.store.writes import provider_of
+
+Item = TypeVar("Item", Provider, Tenant, Queue, Key)
+
+_MOST_CHANGES = 500
+"""With more objects than this to read one by one, reading everything is quicker."""
+
+
+class DesiredReader:
+    """Reads the desired state; what has not changed is the same value as before."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._state: DesiredState | None = None
+
+    async def read(self) -> DesiredState:
+        """Everything declared, as of the newest revision. Raises StoreUnavailable."""
+        async with self._database.transaction("repeatable_read") as connection:
+            newest = await connection.fetchval("SELECT coalesce(max(id), 0) FROM revision")
+            if self._state is None or newest < self._state.revision:
+                self._state = await _everything(connection, newest)
+            elif newest > self._state.revision:
+                self._state = await _updated(connection, self._state, newest)
+        return self._state
+
+
+async def _everything(connection: Connection, revision: int) -> DesiredState:
+    return DesiredState(
+        revision,
+        {row.name: provider_of(row) for row in await rows.fetch(connection, Kind.PROVIDER, "true")},
+        {row.name: _tenant(row) for row in await rows.fetch(connection, Kind.TENANT, "true")},
+        {row.name: _queue(row) for row in await rows.fetch(connection, Kind.QUEUE, "true")},
+        {row.name: _key(row) for row in await rows.fetch(connection, Kind.KEY, "true")},
+    )
+
+
+async def _updated(connection: Connection, state: DesiredState, newest: int) -> DesiredState:
+    found = await connection.fetch(
+        "SELECT kind, object_id, bool_or(before->'spec'->>'name' <> after->'spec'->>'name') AS renamed "
+        "FROM revision_change WHERE revision_id > $1 AND revision_id <= $2 GROUP BY kind, object_id",
+        state.revision,
+        newest,
+    )
+    # Others name a renamed object in their own documents, so they changed as well.
+    if len(found) > _MOST_CHANGES or any(record["renamed"] for record in found):
+        return await _everything(connection, newest)
+    changed = {kind: {record["object_id"] for record in found if record["kind"] == kind} for kind in Kind}
+
+    async def fresh(kind: Kind) -> list[Row]:
+        ids = changed[kind]
+        return await rows.fetch(connection, kind, "o.id = ANY($1)", list(ids)) if ids else []
+
+    return DesiredState(
+        newest,
+        _merged(
+            state.providers, changed[Kind.PROVIDER], [provider_of(row) for row in await fresh(Kind.PROVIDER)]
+        ),
+        _merged(state.tenants, changed[Kind.TENANT], [_tenant(row) for row in await fresh(Kind.TENANT)]),
+        _merged(state.queues, changed[Kind.QUEUE], [_queue(row) for row in await fresh(Kind.QUEUE)]),
+        _merged(state.keys, changed[Kind.KEY], [_key(row) for row in await fresh(Kind.KEY)]),
+    )
+
+
+def _merged(before: "dict[str, Item] | object", changed: set[UUID], fresh: list[Item]) -> dict[str, Item]:
+    items = cast("dict[str, Item]", before)
+    if not changed:
+        return items
+    kept = {name: item for name, item in items.items() if item.id not in changed}
+    return kept | {item.spec.name: item for item in fresh}
+
+
+def _tenant(row: Row) -> Tenant:
+    spec = cast(TenantSpec, documents.bare_spec_of(Kind.TENANT, row.document, row.id))
+    return Tenant(row.id, spec, row.source)
+
+
+def _queue(row: Row) -> Queue:
+    spec = cast(QueueSpec, documents.bare_spec_of(Kind.QUEUE, row.document, row.id))
+    return Queue(row.id, spec, row.source)
+
+
+def _key(row: Row) -> Key:
+    spec = cast(KeySpec, documents.bare_spec_of(Kind.KEY, row.document, row.id))
+    secret = documents.handle(Kind.KEY, row.id, "key", row.secrets)
+    return Key(row.id, spec, cast(SecretRef, secret), row.source)

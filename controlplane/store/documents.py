@@ -1,0 +1,88 @@
+"""Between a declaration and its document: the JSON that is kept, with every secret apart."""
+
+from collections.abc import Mapping
+from typing import Any, cast
+from uuid import UUID
+
+from pydantic import SecretStr, ValidationError
+
+from controlplane.core.problems import problems_of
+from controlplane.core.secrets import MASK, GatewaySecret, Secret, SecretRef, is_gateway_reference
+from controlplane.errors import InvalidSpec
+from controlplane.store.records import Kind, Spec
+from controlplane.store.seal import Sealer
+
+Document = dict[str, Any]  # Any: declared values
+Secrets = dict[str, dict[str, str]]
+
+
+def document_of(kind: Kind, spec: Spec) -> Document:
+    """The declaration as JSON, without its secrets and without what is as it would be anyway."""
+    document = spec.model_dump(mode="json", exclude_defaults=True, exclude={*kind.secret_fields})
+    document.pop("id", None)
+    return document
+
+
+def spec_of(kind: Kind, document: Mapping[str, Any], secrets: Mapping[str, Any], object_id: UUID) -> Spec:
+    """The declaration of a document; secrets that are set read `***`."""
+    values = {**document, **{field: _shown(secret) for field, secret in secrets.items()}}
+    if kind is Kind.QUEUE:
+        values["id"] = object_id
+    return kind.model.model_validate(values)
+
+
+def bare_spec_of(kind: Kind, document: Mapping[str, Any], object_id: UUID) -> Spec:
+    """The declaration without its secrets, for those who get handles instead."""
+    return spec_of(kind, document, {}, object_id)
+
+
+def validated(kind: Kind, values: Mapping[str, Any]) -> Spec:
+    """The declaration of values that a user handed in. Raises InvalidSpec with every problem."""
+    try:
+        return kind.model.model_validate(values)
+    except ValidationError as error:
+        problems = problems_of(error, kind.model, values)
+        raise InvalidSpec(f"this is no valid {kind}", problems=problems) from None
+
+
+def new_secrets(kind: Kind, spec: Spec, object_id: UUID, before: Secrets, sealer: Sealer) -> Secrets:
+    """The secrets to keep: what was handed in, sealed; what is `***` or left out, as it was."""
+    kept: Secrets = {}
+    for field in kind.secret_fields:
+        value = cast(SecretStr | None, getattr(spec, field))
+        text = value.get_secret_value() if value is not None else MASK
+        if text == MASK:
+            if field in before:
+                kept[field] = before[field]
+        elif is_gateway_reference(text):
+            kept[field] = {"reference": text}
+        elif before.get(field, {}).get("fingerprint") == sealer.fingerprint(text):
+            kept[field] = before[field]
+        else:
+            sealed = sealer.seal(text, secret_place(kind, object_id, field))
+            kept[field] = {"sealed": sealed, "fingerprint": sealer.fingerprint(text)}
+    return kept
+
+
+def secret_place(kind: Kind, object_id: UUID, field: str) -> str:
+    """The name of a secret, which is also what its sealed text is bound to."""
+    return f"{kind}/{object_id}/{field}"
+
+
+def handle(kind: Kind, object_id: UUID, field: str, secrets: Mapping[str, Any]) -> Secret | None:
+    """The handle under which the pure part knows a secret."""
+    secret = secrets.get(field)
+    if secret is None:
+        return None
+    if "reference" in secret:
+        return GatewaySecret(secret["reference"])
+    return SecretRef(secret_place(kind, object_id, field), secret["fingerprint"])
+
+
+def masked(document: Mapping[str, Any], secrets: Mapping[str, Any]) -> Document:
+    """The document as it may be shown and audited."""
+    return {**document, **{field: _shown(secret) for field, secret in secrets.items()}}
+
+
+def _shown(secret: Mapping[str, str]) -> str:
+    return secret.get("reference", MASK)

@@ -1,0 +1,190 @@
+"""What the reconciler asks of the store: gateways, secrets, and the inventory of what was written."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import cast
+from urllib.parse import unquote, urlsplit
+from uuid import UUID
+
+from controlplane.core.contexts import CounterStore
+from controlplane.core.desired import DesiredState
+from controlplane.core.gateways import GatewaySpec
+from controlplane.core.objects import Kind as ObjectKind
+from controlplane.core.objects import ObjectKey
+from controlplane.core.secrets import SecretRef
+from controlplane.errors import CannotUnseal
+from controlplane.store import documents, rows
+from controlplane.store.database import Database
+from controlplane.store.desired import DesiredReader
+from controlplane.store.documents import Secrets
+from controlplane.store.records import Kind
+from controlplane.store.seal import Sealer
+
+_REDIS_PASSWORD = "redis_password"  # noqa: S105 - the name of a field
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayRecord:
+    """A gateway as it is declared, with its Admin API key as plain text: for the reconciler alone."""
+
+    id: UUID
+    name: str
+    admin_url: str
+    admin_key: str
+    counters: CounterStore
+    version: int
+
+    def __repr__(self) -> str:
+        return f"GatewayRecord({self.name})"
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectResult:
+    """What became of one object in a pass. Without a hash and an error it is gone."""
+
+    key: ObjectKey
+    declared_by: str
+    hash: str | None
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class PassReport:
+    """How a gateway stands after a pass; None keeps what is on record."""
+
+    gateway: UUID
+    finished_at: datetime
+    leader: str
+    writes: int = 0
+    state: str | None = None
+    revision: int | None = None
+    error: str | None = None
+
+
+class ReconcilingStore:
+    """Raises StoreUnavailable where Postgres is gone."""
+
+    def __init__(self, database: Database, sealer: Sealer) -> None:
+        self._database = database
+        self._sealer = sealer
+        self._reader = DesiredReader(database)
+
+    async def desired(self) -> DesiredState:
+        """Everything declared, as of the newest revision; cheap when little has changed."""
+        return await self._reader.read()
+
+    async def gateways(self) -> Sequence[GatewayRecord]:
+        """Every enabled gateway."""
+        async with self._database.connection() as connection:
+            found = await rows.fetch(connection, Kind.GATEWAY, "true")
+        records = []
+        for row in found:
+            spec = cast(GatewaySpec, documents.bare_spec_of(Kind.GATEWAY, row.document, row.id))
+            if spec.enabled:
+                texts = self._texts(Kind.GATEWAY, row.id, row.secrets)
+                counters = self._counters(row.id, texts.get("redis_url"))
+                key = texts.get("admin_key", "")
+                records.append(GatewayRecord(row.id, row.name, spec.admin_url, key, counters, row.version))
+        return records
+
+    async def unseal(self, names: Iterable[str]) -> Mapping[str, str]:
+        """The texts of secrets, by the names of their handles. Raises CannotUnseal."""
+        wanted: dict[tuple[Kind, UUID], list[str]] = {}
+        for name in names:
+            kind, object_id, field = name.split("/")
+            wanted.setdefault((Kind(kind), UUID(object_id)), []).append(field)
+        texts: dict[str, str] = {}
+        async with self._database.connection() as connection:
+            for kind in {kind for kind, _ in wanted}:
+                ids = [object_id for other, object_id in wanted if other is kind]
+                found = await connection.fetch(f'SELECT id, secrets FROM "{kind}" WHERE id = ANY($1)', ids)
+                for record in found:
+                    opened = self._texts(kind, record["id"], record["secrets"])
+                    if redis_url := opened.get("redis_url"):
+                        opened[_REDIS_PASSWORD] = unquote(urlsplit(redis_url).password or "")
+                    for field in wanted[kind, record["id"]]:
+                        texts[documents.secret_place(kind, record["id"], field)] = opened.get(field, "")
+        missing = sorted(set(names) - set(texts))
+        if missing:
+            raise CannotUnseal(f"{missing[0]} is no longer there", remedy="the next pass will go without it")
+        return texts
+
+    async def applied(self, gateway: UUID) -> Mapping[ObjectKey, str]:
+        """The hash of what was last written of each object."""
+        async with self._database.connection() as connection:
+            found = await connection.fetch(
+                "SELECT kind, object_id, hash FROM inventory WHERE gateway_id = $1 AND hash IS NOT NULL",
+                gateway,
+            )
+        return {
+            ObjectKey(ObjectKind(record["kind"]), record["object_id"]): record["hash"] for record in found
+        }
+
+    async def record(self, report: PassReport, results: Sequence[ObjectResult]) -> None:
+        """Keep what became of the objects, and how the gateway stands: one transaction."""
+        gone = [result for result in results if result.hash is None and result.error is None]
+        kept = [result for result in results if result.hash is not None or result.error is not None]
+        async with self._database.transaction() as connection:
+            await connection.executemany(
+                "DELETE FROM inventory WHERE gateway_id = $1 AND kind = $2 AND object_id = $3",
+                [(report.gateway, result.key.kind.value, result.key.id) for result in gone],
+            )
+            await connection.executemany(_UPSERT_OBJECT, [_object_row(report, result) for result in kept])
+            await connection.execute(
+                _UPSERT_STATE,
+                *(report.gateway, report.state, report.finished_at, report.revision, report.writes),
+                *(report.error, report.leader),
+            )
+
+    def _texts(self, kind: Kind, object_id: UUID, secrets: Secrets) -> dict[str, str]:
+        return {
+            field: self._sealer.unseal(secret["sealed"], documents.secret_place(kind, object_id, field))
+            for field, secret in secrets.items()
+            if "sealed" in secret
+        }
+
+    def _counters(self, gateway: UUID, redis_url: str | None) -> CounterStore:
+        if redis_url is None:
+            return CounterStore()
+        parts = urlsplit(redis_url)
+        name = documents.secret_place(Kind.GATEWAY, gateway, _REDIS_PASSWORD)
+        password = unquote(parts.password) if parts.password else None
+        return CounterStore(
+            host=parts.hostname,
+            port=parts.port or 6379,
+            database=int(parts.path.strip("/") or 0),
+            username=unquote(parts.username) if parts.username else None,
+            password=SecretRef(name, self._sealer.fingerprint(password)) if password else None,
+            tls=parts.scheme == "rediss",
+        )
+
+
+_UPSERT_OBJECT = """
+INSERT INTO inventory (gateway_id, kind, object_id, hash, declared_by, state, error, applied_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, CASE WHEN $6 = 'applied' THEN $8::timestamptz END)
+ON CONFLICT (gateway_id, kind, object_id) DO UPDATE SET
+    hash = coalesce(excluded.hash, inventory.hash), declared_by = excluded.declared_by,
+    state = excluded.state, error = excluded.error,
+    applied_at = coalesce(excluded.applied_at, inventory.applied_at)
+"""
+
+_UPSERT_STATE = """
+INSERT INTO gateway_state (gateway_id, state, last_pass, applied_revision, writes, error, leader)
+VALUES ($1, coalesce($2, 'pending'), $3, coalesce($4::bigint, 0), $5, $6, $7)
+ON CONFLICT (gateway_id) DO UPDATE SET
+    state = coalesce($2, gateway_state.state),
+    last_pass = excluded.last_pass,
+    applied_revision = coalesce($4::bigint, gateway_state.applied_revision),
+    writes = gateway_state.writes + excluded.writes,
+    error = CASE WHEN $2::text IS NULL THEN gateway_state.error ELSE excluded.error END,
+    leader = excluded.leader
+"""
+
+
+def _object_row(report: PassReport, result: ObjectResult) -> tuple[object, ...]:
+    state = "failed" if result.error else "applied"
+    return (
+        *(report.gateway, result.key.kind.value, result.key.id, result.hash, result.declared_by),
+        *(state, result.error, report.finished_at),
+    )

@@ -1,0 +1,277 @@
+"""The store: everything declared, in Postgres."""
+
+import base64
+import binascii
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from random import SystemRandom
+from typing import Any
+from uuid import UUID
+
+from controlplane.core.apikeys import RandomSource
+from controlplane.core.spec import Document
+from controlplane.errors import InvalidSettings, InvalidSpec, NotFound, Problem
+from controlplane.settings import Settings
+from controlplane.store import documents, rows
+from controlplane.store.applying import apply_document
+from controlplane.store.database import Connection, Database
+from controlplane.store.records import (
+    Applied,
+    Author,
+    GatewayStatus,
+    Kind,
+    ObjectStatus,
+    Page,
+    Query,
+    Revision,
+    RevisionChange,
+    Spec,
+    Stored,
+    Written,
+)
+from controlplane.store.rows import Row
+from controlplane.store.seal import Sealer
+from controlplane.store.writes import Change, audit, change, require_version
+
+# Any in the signatures below: the spec of whichever kind is asked for.
+
+
+class Store:
+    """Reads and writes what is declared. Its promises are those of `controlplane.store.api`."""
+
+    def __init__(self, database: Database, sealer: Sealer, random: RandomSource | None = None) -> None:
+        self.database = database
+        self.sealer = sealer
+        self._random = random or SystemRandom()
+
+    async def ping(self) -> None:
+        async with self.database.connection() as connection:
+            await connection.fetchval("SELECT 1")
+
+    async def page(self, kind: Kind, query: Query) -> Page[Any]:
+        where, values = _filters(kind, query)
+        async with self.database.connection() as connection:
+            found = await rows.fetch(
+                connection, kind, where, *values, tail=f"ORDER BY o.name LIMIT {query.limit + 1}"
+            )
+        items = [_stored(kind, row) for row in found[: query.limit]]
+        more = len(found) > query.limit
+        return Page(items, _cursor(found[query.limit - 1].name) if more else None)
+
+    async def get(self, kind: Kind, ref: str) -> Stored[Any]:
+        async with self.database.connection() as connection:
+            return _stored(kind, await _find(connection, kind, ref))
+
+    async def create(self, kind: Kind, spec: Spec, author: Author) -> Written[Any]:
+        async with self._change(author) as write:
+            put = await write.put(kind, spec, None, author.source)
+            return await self._written(write, kind, put.id, put.made_key)
+
+    async def replace(
+        self, kind: Kind, ref: str, spec: Spec, author: Author, if_version: int | None = None
+    ) -> Written[Any]:
+        async with self._change(author) as write:
+            before = await _find(write.connection, kind, ref)
+            require_version(kind, before, if_version)
+            put = await write.put(kind, spec, before, before.source)
+            return await self._written(write, kind, put.id, None)
+
+    async def patch(
+        self,
+        kind: Kind,
+        ref: str,
+        patch: Mapping[str, Any],
+        author: Author,
+        if_version: int | None = None,
+    ) -> Written[Any]:
+        async with self._change(author) as write:
+            before = await _find(write.connection, kind, ref)
+            require_version(kind, before, if_version)
+            removed = {name for name in kind.secret_fields if name in patch and patch[name] is None}
+            kept = {name: secret for name, secret in before.secrets.items() if name not in removed}
+            _forbid_keyless(kind, removed)
+            merged = merge(documents.masked(before.document, kept), patch)
+            spec = documents.validated(kind, merged)
+            put = await write.put(kind, spec, replace(before, secrets=kept), before.source)
+            return await self._written(write, kind, put.id, None)
+
+    async def delete(self, kind: Kind, ref: str, author: Author, if_version: int | None = None) -> int:
+        async with self._change(author) as write:
+            before = await _find(write.connection, kind, ref)
+            require_version(kind, before, if_version)
+            await write.remove(kind, before)
+            return await write.revision()
+
+    async def apply(self, document: Document, author: Author, *, dry_run: bool = False) -> Applied:
+        return await apply_document(self._change(author), document, dry_run=dry_run)
+
+    async def revisions(self, before: int | None, limit: int) -> Sequence[Revision]:
+        async with self.database.connection() as connection:
+            found = await connection.fetch(
+                "SELECT id, created_at, author, source, message FROM revision "
+                "WHERE $1::bigint IS NULL OR id < $1 ORDER BY id DESC LIMIT $2",
+                before,
+                limit,
+            )
+        return [Revision(**record) for record in found]
+
+    async def revision(self, number: int) -> tuple[Revision, Sequence[RevisionChange]]:
+        async with self.database.connection() as connection:
+            head = await connection.fetchrow(
+                "SELECT id, created_at, author, source, message FROM revision WHERE id = $1", number
+            )
+            if head is None:
+                raise NotFound(f"there is no revision {number}")
+            found = await connection.fetch(
+                "SELECT kind, name, object_id, before, after FROM revision_change "
+                "WHERE revision_id = $1 ORDER BY id",
+                number,
+            )
+        return Revision(**head), [_revision_change(record) for record in found]
+
+    async def gateway_status(self, gateway: UUID) -> GatewayStatus:
+        async with self.database.connection() as connection:
+            state = await connection.fetchrow(
+                "SELECT state, last_pass, applied_revision, writes, error, leader FROM gateway_state "
+                "WHERE gateway_id = $1",
+                gateway,
+            )
+            counts = await connection.fetch(
+                "SELECT state, count(*) AS number FROM inventory WHERE gateway_id = $1 GROUP BY state",
+                gateway,
+            )
+        objects = {record["state"]: record["number"] for record in counts}
+        return GatewayStatus(**state, objects=objects) if state else GatewayStatus(objects=objects)
+
+    async def object_status(self, declared_by: str) -> Sequence[ObjectStatus]:
+        async with self.database.connection() as connection:
+            found = await connection.fetch(
+                "SELECT g.name AS gateway, i.kind, i.object_id AS id, i.declared_by, i.state, i.error, "
+                "i.applied_at FROM inventory i JOIN gateway g ON g.id = i.gateway_id "
+                "WHERE i.declared_by = $1 ORDER BY g.name, i.kind, i.object_id",
+                declared_by,
+            )
+        return [ObjectStatus(**record) for record in found]
+
+    async def reveal(self, kind: Kind, ref: str, author: Author) -> Mapping[str, str]:
+        async with self.database.transaction() as connection:
+            row = await _find(connection, kind, ref)
+            await audit(connection, author, "reveal", kind, row.id, row.name, None, None, None)
+        texts = {}
+        for name, secret in row.secrets.items():
+            place = documents.secret_place(kind, row.id, name)
+            texts[name] = secret.get("reference") or self.sealer.unseal(secret["sealed"], place)
+        return texts
+
+    @asynccontextmanager
+    async def _change(self, author: Author) -> AsyncIterator[Change]:
+        async with change(self.database, author, self.sealer, self._random) as write:
+            yield write
+
+    async def _written(self, write: Change, kind: Kind, object_id: UUID, made: str | None) -> Written[Any]:
+        row = await rows.fetch_one(write.connection, kind, "o.id = $1", object_id)
+        if row is None:
+            raise NotFound(f"{kind} {object_id} has vanished")
+        return Written(_stored(kind, row), await write.revision(), made)
+
+
+@asynccontextmanager
+async def open_store(settings: Settings) -> AsyncIterator[Store]:
+    """The store of SLUICE_DATABASE_URL, with secrets sealed under SLUICE_MASTER_KEY."""
+    if settings.database_url is None or settings.master_key is None:
+        missing = "DATABASE_URL" if settings.database_url is None else "MASTER_KEY"
+        raise InvalidSettings(f"SLUICE_{missing} is not set", remedy="`ctl up` sets it; see the README")
+    sealer = Sealer.from_text(settings.master_key.get_secret_value())
+    database = await Database.open(settings.database_url)
+    try:
+        yield Store(database, sealer)
+    finally:
+        await database.close()
+
+
+def merge(value: Any, patch: Any) -> Any:  # Any: JSON
+    """RFC 7396: null removes, objects are merged, everything else is replaced."""
+    if not isinstance(patch, Mapping):
+        return patch
+    merged = dict(value) if isinstance(value, Mapping) else {}
+    for name, item in patch.items():
+        if item is None:
+            merged.pop(name, None)
+        else:
+            merged[name] = merge(merged.get(name), item)
+    return merged
+
+
+async def _find(connection: Connection, kind: Kind, ref: str) -> Row:
+    """An object by its name, or by its UUID."""
+    row = await rows.fetch_one(connection, kind, "o.name = $1", ref)
+    if row is None and (object_id := _uuid(ref)):
+        row = await rows.fetch_one(connection, kind, "o.id = $1", object_id)
+    if row is None:
+        raise NotFound(f"there is no {kind} {ref!r}", remedy=f"see `ctl get {kind.plural}`")
+    return row
+
+
+def _stored(kind: Kind, row: Row) -> Stored[Any]:
+    spec = documents.spec_of(kind, row.document, row.secrets, row.id)
+    return Stored(row.id, spec, row.source, row.version, row.created_at, row.updated_at)
+
+
+def _filters(kind: Kind, query: Query) -> tuple[str, list[object]]:
+    values: list[object] = []
+    wheres = ["true"]
+
+    def add(condition: str, value: object) -> None:
+        values.append(value)
+        wheres.append(condition.format(f"${len(values)}"))
+
+    if query.cursor is not None:
+        add("o.name > {}", _position(query.cursor))
+    if query.name_prefix:
+        add("starts_with(o.name, {})", query.name_prefix)
+    if query.source:
+        add("o.source = {}", query.source)
+    if query.tenant and kind in (Kind.QUEUE, Kind.KEY):
+        add("o.tenant_id = (SELECT id FROM tenant WHERE name = {})", query.tenant)
+    if query.type and kind is Kind.PROVIDER:
+        add("o.spec->>'type' = {}", query.type)
+    if query.label:
+        name, equals, value = query.label.partition("=")
+        add("o.labels ? {}", name)
+        if equals:
+            add(f"o.labels->>${len(values)} = {{}}", value)
+    return " AND ".join(wheres), values
+
+
+def _cursor(name: str) -> str:
+    return base64.urlsafe_b64encode(name.encode()).decode().rstrip("=")
+
+
+def _position(cursor: str) -> str:
+    try:
+        return base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode()
+    except (binascii.Error, ValueError):
+        problem = Problem("cursor", "is none that a list has given", "take next_cursor as it is")
+        raise InvalidSpec("the cursor cannot be used", problems=[problem]) from None
+
+
+def _forbid_keyless(kind: Kind, removed: set[str]) -> None:
+    if kind is Kind.KEY and removed:
+        problem = Problem("key", "a key cannot be without its text", "delete the key, or disable it")
+        raise InvalidSpec("this key would open nothing", problems=[problem])
+
+
+def _revision_change(record: Any) -> RevisionChange:  # Any: asyncpg ships no types
+    before, after = (
+        documents.masked(side["spec"], side["secrets"]) if side else None
+        for side in (record["before"], record["after"])
+    )
+    return RevisionChange(Kind(record["kind"]), record["name"], record["object_id"], before, after)
+
+
+def _uuid(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None

@@ -1,0 +1,238 @@
+"""The one way in which anything declared is written.
+
+A write is one transaction: the object's rows, a revision, what the revision changed, an audit row, and
+the news of it. Writes take turns, so that revisions become visible in the order of their numbers.
+"""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, cast
+from uuid import UUID, uuid4
+
+import asyncpg
+
+from controlplane.core.apikeys import RandomSource, new_key
+from controlplane.core.desired import DesiredState, Provider, Queue, Tenant, derived_id
+from controlplane.core.desired import Key as DesiredKey
+from controlplane.core.enforcement import unenforceable
+from controlplane.core.secrets import MASK, SecretRef
+from controlplane.core.spec import KeySpec, ProviderSpec, QueueSpec, TenantSpec
+from controlplane.errors import Conflict, InvalidSpec, PreconditionFailed, Problem
+from controlplane.store import documents, rows
+from controlplane.store.database import Connection, Database
+from controlplane.store.documents import Document, Secrets
+from controlplane.store.records import Author, Kind, Spec
+from controlplane.store.references import dangling, names_for, referrers
+from controlplane.store.rows import Row
+from controlplane.store.seal import Sealer
+
+CHANNEL = "sluice_revision"
+_LOCK = 0x51C1CE01
+_TAKEN = {"lookup": "key", "subdomain": "subdomain"}
+
+
+@dataclass
+class Change:
+    """An open transaction that is to become one revision."""
+
+    connection: Connection
+    author: Author
+    sealer: Sealer
+    random: RandomSource
+    _revision: int | None = None
+
+    async def revision(self) -> int:
+        """The number of this write's revision, made when the first object changes."""
+        if self._revision is None:
+            self._revision = await self.connection.fetchval(
+                "INSERT INTO revision (created_at, author, source, message) "
+                "VALUES (now(), $1, $2, $3) RETURNING id",
+                self.author.name,
+                self.author.source,
+                self.author.message,
+            )
+            await self.connection.execute("SELECT pg_notify($1, $2)", CHANNEL, str(self._revision))
+        return cast(int, self._revision)
+
+    async def put(self, kind: Kind, spec: Spec, before: Row | None, source: str) -> "Put":
+        """Create an object, or replace the one that is there."""
+        object_id = before.id if before else await self._new_id(kind, spec)
+        if before and isinstance(spec, QueueSpec) and spec.id not in (None, before.id):
+            problem = Problem("id", "the id of a queue never changes", f"leave it out, or write {before.id}")
+            raise InvalidSpec("this queue has another id", problems=[problem])
+        spec, made = self._with_key(spec, before)
+        kept = before.secrets if before else {}
+        secrets = documents.new_secrets(kind, spec, object_id, kept, self.sealer)
+        names = await names_for(self.connection, spec)
+        problems = tuple(dangling(spec, names)) or await self._unenforced(kind, spec, object_id)
+        if problems:
+            raise InvalidSpec(f"{kind} {spec.name!r} cannot be accepted", problems=problems)
+        try:
+            await rows.write(
+                self.connection,
+                kind,
+                object_id,
+                spec,
+                source=source,
+                secrets=secrets,
+                revision=await self.revision(),
+                names=names,
+                lookup=self._lookup(spec, object_id, secrets),
+            )
+        except asyncpg.UniqueViolationError as error:
+            raise _taken(kind, spec.name, error) from None
+        await self._note(kind, object_id, before)
+        return Put(object_id, made)
+
+    async def remove(self, kind: Kind, before: Row) -> None:
+        """Delete an object that nothing refers to."""
+        if users := await referrers(self.connection, kind, before.id):
+            shown = ", ".join(users[:20]) + (f" and {len(users) - 20} more" if len(users) > 20 else "")
+            raise Conflict(
+                f"{kind} {before.name!r} is still used by {shown}",
+                remedy=f"remove the {kind} from them first",
+                problems=[Problem("", f"used by {user}") for user in users[:20]],
+            )
+        await rows.remove(self.connection, kind, before.id)
+        await self._record("delete", kind, before.id, before, None)
+
+    def _with_key(self, spec: Spec, before: Row | None) -> tuple[Spec, str | None]:
+        """A key that was declared without its text gets one."""
+        if not isinstance(spec, KeySpec) or before is not None:
+            return spec, None
+        if spec.key is not None and spec.key.get_secret_value() != MASK:
+            return spec, None
+        made = new_key(self.random)
+        return KeySpec.model_validate({**spec.model_dump(), "key": made}), made
+
+    def _lookup(self, spec: Spec, object_id: UUID, secrets: Secrets) -> str | None:
+        if not isinstance(spec, KeySpec):
+            return None
+        place = documents.secret_place(Kind.KEY, object_id, "key")
+        return self.sealer.lookup(self.sealer.unseal(secrets["key"]["sealed"], place))
+
+    async def _new_id(self, kind: Kind, spec: Spec) -> UUID:
+        given = spec.id if isinstance(spec, QueueSpec) else None
+        wanted = given or derived_id(kind, spec.name)
+        taken = await self.connection.fetchval(f'SELECT name FROM "{kind}" WHERE id = $1', wanted)
+        if taken is None:
+            return wanted
+        if given:
+            raise Conflict(f"the id {given} belongs to {kind} {taken!r}", remedy="leave the id out")
+        return uuid4()
+
+    async def _unenforced(self, kind: Kind, spec: Spec, object_id: UUID) -> tuple[Problem, ...]:
+        """What no gateway would enforce; the fields are named from the object's top."""
+        state = DesiredState()
+        if isinstance(spec, QueueSpec):
+            used = [member.provider for member in spec.members]
+            found = await rows.fetch(self.connection, Kind.PROVIDER, "o.name = ANY($1)", used)
+            providers = {row.name: provider_of(row) for row in found}
+            state = DesiredState(queues={spec.name: Queue(object_id, spec)}, providers=providers)
+        elif isinstance(spec, ProviderSpec):
+            state = DesiredState(providers={spec.name: Provider(object_id, spec, None)})
+        elif isinstance(spec, TenantSpec):
+            state = DesiredState(tenants={spec.name: Tenant(object_id, spec)})
+        elif isinstance(spec, KeySpec):
+            state = DesiredState(keys={spec.name: DesiredKey(object_id, spec, SecretRef("", ""))})
+        top = f"{kind.plural}.{spec.name}."
+        own = (problem for problem in unenforceable(state) if problem.field.startswith(top))
+        return tuple(Problem(item.field.removeprefix(top), item.message, item.remedy) for item in own)
+
+    async def _note(self, kind: Kind, object_id: UUID, before: Row | None) -> None:
+        after = await rows.fetch_one(self.connection, kind, "o.id = $1", object_id)
+        await self._record("update" if before else "create", kind, object_id, before, after)
+
+    async def _record(
+        self, action: str, kind: Kind, object_id: UUID, before: Row | None, after: Row | None
+    ) -> None:
+        revision = await self.revision()
+        name = after.name if after else before.name if before else ""
+        await self.connection.execute(
+            "INSERT INTO revision_change (revision_id, kind, object_id, name, before, after) "
+            "VALUES ($1, $2, $3, $4, $5, $6)",
+            *(revision, str(kind), object_id, name, _kept(before), _kept(after)),
+        )
+        await audit(
+            self.connection, self.author, action, kind, object_id, name, shown(before), shown(after), revision
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """What a put leaves: the object's id, and a key's text when it was made just now."""
+
+    id: UUID
+    made_key: str | None = field(repr=False)
+
+
+@asynccontextmanager
+async def change(
+    database: Database, author: Author, sealer: Sealer, random: RandomSource
+) -> AsyncIterator[Change]:
+    """Open a write; leaving without an error commits it."""
+    async with database.transaction() as connection:
+        await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
+        yield Change(connection, author, sealer, random)
+
+
+def require_version(kind: Kind, row: Row, wanted: int | None) -> None:
+    """Raises PreconditionFailed when somebody else wrote the object in between."""
+    if wanted is not None and wanted != row.version:
+        raise PreconditionFailed(
+            f"{kind} {row.name!r} has changed since you read it",
+            remedy=f'read it again; its ETag is now "{row.version}"',
+        )
+
+
+async def audit(
+    connection: Connection,
+    author: Author,
+    action: str,
+    kind: Kind,
+    object_id: UUID,
+    name: str,
+    before: Document | None,
+    after: Document | None,
+    revision: int | None,
+) -> None:
+    """Add a row to the audit; whatever is handed in must have its secrets masked."""
+    await connection.execute(
+        "INSERT INTO audit (at, author, address, request_id, action, kind, object_id, name, before, after, "
+        "revision_id) VALUES (now(), $1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+        *(author.name, author.address, author.request_id, action, str(kind), object_id, name),
+        *(before, after, revision),
+    )
+
+
+def provider_of(row: Row) -> Provider:
+    """A row as the pure part sees it."""
+    spec = cast(ProviderSpec, documents.bare_spec_of(Kind.PROVIDER, row.document, row.id))
+    secret = documents.handle(Kind.PROVIDER, row.id, "api_key", row.secrets)
+    return Provider(row.id, spec, secret, row.source)
+
+
+def shown(row: Row | None) -> Document | None:
+    """The row's document with its secrets masked."""
+    return documents.masked(row.document, row.secrets) if row else None
+
+
+def _kept(row: Row | None) -> Document | None:
+    return {"source": row.source, "spec": row.document, "secrets": row.secrets} if row else None
+
+
+def _taken(kind: Kind, name: str, error: Any) -> Conflict:  # Any: asyncpg ships no types
+    constraint = str(error.constraint_name or "")
+    what = next((words for column, words in _TAKEN.items() if constraint.endswith(column)), "name")
+    words = {"name": f"the name {name!r}", "key": "this key's text", "subdomain": "this subdomain"}[what]
+    return Conflict(
+        f"{words} is taken by another {kind}",
+        remedy=f"choose another {what}, or change the {kind} that has it",
+        problems=[Problem(what, "is taken")],
+    )
+
+
+def changed_fields(before: Mapping[str, Any], after: Mapping[str, Any]) -> Sequence[str]:
+    """The top fields in which two documents differ."""
+    return sorted(name for name in {*before, *after} if before.get(name) != after.get(name))
