@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import sys
 import time
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
@@ -116,8 +117,14 @@ def logs(
 
 
 def _settings() -> "Settings":
+    from controlplane.errors import Unavailable
     from controlplane.settings import Settings
 
+    if sys.platform != "linux":
+        raise Unavailable(
+            f"the embedded stack needs Linux, and this is {sys.platform}",
+            remedy="run it in a container, and tell ctl with SLUICE_URL where the service is",
+        )
     return Settings.from_env(os.environ)
 
 

@@ -116,7 +116,7 @@ class Keeper:
             if not self.ready.is_set():
                 raise
             return Ending(error.message)
-        self._enter(self.status.state, pid=process.pid)
+        self._enter(self.status.state, pid=process.pid or None)
         try:
             return await (self._serve(process, began) if self.part.problem else self._run_job(process, began))
         finally:

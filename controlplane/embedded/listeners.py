@@ -1,5 +1,7 @@
 """Those who are told what becomes of the stack, beside the terminal."""
 
+from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 
 from controlplane.clock import Clock
@@ -9,26 +11,27 @@ from controlplane.embedded.rotation import RotatingLog
 
 
 class Everyone:
-    """Tells several listeners the same."""
+    """Tells several listeners the same. One that can no longer be told does not stop the stack."""
 
     def __init__(self, *listeners: Listener) -> None:
         self._listeners = listeners
 
     def part_changed(self, status: PartStatus) -> None:
-        for listener in self._listeners:
-            listener.part_changed(status)
+        self._tell(lambda listener: listener.part_changed(status))
 
     def all_ready(self, took_s: float, *, first: bool) -> None:
-        for listener in self._listeners:
-            listener.all_ready(took_s, first=first)
+        self._tell(lambda listener: listener.all_ready(took_s, first=first))
 
     def stopping(self) -> None:
-        for listener in self._listeners:
-            listener.stopping()
+        self._tell(lambda listener: listener.stopping())
 
     def stopped(self) -> None:
+        self._tell(lambda listener: listener.stopped())
+
+    def _tell(self, news: Callable[[Listener], None]) -> None:
         for listener in self._listeners:
-            listener.stopped()
+            with suppress(OSError):
+                news(listener)
 
 
 class SupervisorLog:

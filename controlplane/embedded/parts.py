@@ -21,7 +21,7 @@ class Part:
     command: Callable[[], Awaitable[Command]] | None = None
     problem: Callable[[], Awaitable[str | None]] | None = None
     needs: frozenset[str] = frozenset()
-    ready_within_s: float = 30.0
+    ready_within_s: float = 60.0
     setting: str | None = None
 
 

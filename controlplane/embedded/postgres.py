@@ -18,7 +18,7 @@ import asyncpg
 from controlplane.embedded import processes
 from controlplane.embedded.guarded import Command, Lifeline, run_to_end
 from controlplane.embedded.identity import SAME, Identity, Kind
-from controlplane.embedded.probes import postgres_problem
+from controlplane.embedded.probes import POSTGRES_SAYS_NO, ask_postgres, in_words
 from controlplane.errors import Unavailable
 
 SUPERUSER = "sluice"
@@ -72,14 +72,20 @@ class EmbeddedPostgres:
     async def problem(self) -> str | None:
         """Whether the server answers and has our database, which the first question makes."""
         try:
-            return await postgres_problem(self.url())
-        except asyncpg.InvalidCatalogNameError:
-            connection = await asyncpg.connect(self.url("postgres"))
             try:
-                await connection.execute(f"CREATE DATABASE {DATABASE}")
-            finally:
-                await connection.close()
-            return await postgres_problem(self.url())
+                await ask_postgres(self.url())
+            except asyncpg.InvalidCatalogNameError:
+                await self._create_database()
+        except POSTGRES_SAYS_NO as error:
+            return in_words(error)
+        return None
+
+    async def _create_database(self) -> None:
+        connection = await asyncpg.connect(self.url("postgres"))
+        try:
+            await connection.execute(f"CREATE DATABASE {DATABASE}")
+        finally:
+            await connection.close()
 
     @property
     def _data(self) -> Path:

@@ -103,6 +103,8 @@ class StackRun:
                 await working
 
     def _part_changed(self, status: PartStatus) -> None:
-        parts = tuple(self._supervisor.statuses)
-        StackState(os.getpid(), self._started_at, parts).save(self._home.state_file)
+        state = StackState(os.getpid(), self._started_at, tuple(self._supervisor.statuses))
+        # A full disk makes `ctl status` old, which is no reason to stop the stack.
+        with suppress(OSError):
+            state.save(self._home.state_file)
         self._listener.part_changed(status)

@@ -95,7 +95,6 @@ class Stack:
             f"{LOOPBACK}:{postgres.port}",
             partial(postgres.prepare, self.lifeline, self.home.log("postgres")),
             postgres.problem,
-            ready_within_s=60,
         )
 
     def _redis(self) -> Part:
@@ -111,7 +110,6 @@ class Stack:
             f"{LOOPBACK}:{valkey.port}",
             command,
             partial(redis_problem, valkey.url()),
-            ready_within_s=60,
         )
 
     def _mock(self) -> Part:
@@ -176,7 +174,9 @@ class Stack:
 
     def _gateway_admin_url(self) -> str:
         settings = self.settings
-        return settings.gateway_admin_url or local_url(settings.host, settings.gateway_admin_port)
+        if settings.gateway_admin_url:
+            return settings.gateway_admin_url.rstrip("/").removesuffix("/apisix/admin")
+        return local_url(settings.host, settings.gateway_admin_port)
 
     def _gateway_admin_key(self) -> str:
         if not self.settings.gateway_admin_url:

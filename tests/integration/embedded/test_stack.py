@@ -2,6 +2,7 @@
 
 import base64
 import re
+import signal
 import socket
 import stat
 from pathlib import Path
@@ -33,6 +34,17 @@ def test_ctrl_c_stops_everything_and_is_no_failure(stack: StackProcess) -> None:
     assert stack.process.returncode == 0
     assert not stack.processes()
     assert not stack.home.state_file.exists()
+
+
+def test_a_stack_goes_on_when_nobody_reads_what_it_prints(stack: StackProcess) -> None:
+    stack.start()
+    assert stack.process is not None
+    assert stack.process.stdout is not None
+    stack.process.stdout.close()
+    stack.kill_part("mock")
+    stack.process.send_signal(signal.SIGINT)
+    assert stack.process.wait() == 0
+    assert not stack.processes()
 
 
 async def test_rows_and_keys_survive_a_stop_and_a_start(stack: StackProcess) -> None:
