@@ -56,11 +56,12 @@ async def test_postgres_comes_back_with_every_row_that_was_committed_while_it_wa
     assert set(committed) <= await rows(stack.postgres_url)
 
 
-def test_valkey_comes_back_with_every_write_that_it_had_acknowledged(stack: StackProcess) -> None:
+def test_valkey_comes_back_with_every_write_that_it_had_synced(stack: StackProcess) -> None:
     stack.start()
     with redis.Redis.from_url(stack.redis_url) as client:
         for number in range(200):
             client.set(f"key:{number}", number)
+        client.waitaof(num_local=1, num_replicas=0, timeout=0)
     before = stack.pid("valkey")
     stack.kill_part("valkey")
     assert stack.pid("valkey") != before
