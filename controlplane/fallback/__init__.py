@@ -1,0 +1,1 @@
+"""The fallback gateway: takes what APISIX takes, and enforces it alike, where no APISIX runs."""

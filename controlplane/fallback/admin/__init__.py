@@ -1,0 +1,1 @@
+"""The Admin API: the paths, codes and bodies of APISIX's."""

@@ -1,0 +1,242 @@
+"""Windows of requests or tokens, with rules: the engine of limit-count and ai-rate-limiting."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from controlplane.fallback.counters.local import LocalCounters
+from controlplane.fallback.counters.redis import RedisClient
+from controlplane.fallback.counters.scripts import script
+from controlplane.fallback.counters.windows import CountersGone, Standing, Window
+from controlplane.fallback.lua_values import tonumber, tostring
+from controlplane.fallback.runtime.context import Context, Reply
+from controlplane.fallback.runtime.templates import Template, template
+from controlplane.fallback.runtime.variables import variable
+
+_MOST = 2**53 - 1
+_NO_PROBE = -(2**53)
+
+
+class UnusableRule(Exception):
+    """A rule applies, but its limit or window is no positive integer."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeaderNames:
+    """The response headers that tell a client where it stands."""
+
+    limit: str
+    remaining: str
+    reset: str
+
+    def prefixed(self, prefix: str) -> "HeaderNames":
+        """The names for one rule of several."""
+
+        def name(text: str) -> str:
+            return text.replace("RateLimit-", f"{prefix}-RateLimit-", 1)
+
+        return HeaderNames(name(self.limit), name(self.remaining), name(self.reset))
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One limit: how much, how long, and whose counter."""
+
+    count: int | Template
+    seconds: int | Template
+    key: str | Template
+    key_kind: str
+    headers: HeaderNames
+
+    def window(self, context: Context, prefix: str, suffix: str) -> Window | None:
+        """The counter for a request, or None where the rule does not apply to it."""
+        key = self._key(context)
+        if key is None:
+            return None
+        return Window(f"{prefix}{key}{suffix}", _number(self.count, context), _number(self.seconds, context))
+
+    def _key(self, context: Context) -> str | None:
+        if isinstance(self.key, Template):
+            text, resolved = self.key.resolve(context)
+            if resolved == 0:
+                return None if self.key_kind == "rule" else context.exchange.peer[0]
+            return text
+        if self.key_kind == "constant":
+            return self.key
+        value = variable(self.key)(context)
+        return context.exchange.peer[0] if value is None else tostring(value)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """How a plugin refuses, and what it does when it cannot count."""
+
+    status: int
+    message: str | None
+    degrades: bool
+    show_headers: bool
+
+    def reply(self) -> Reply:
+        return Reply(self.status, {"error_msg": self.message} if self.message else None)
+
+
+class RateLimit:
+    """The limits of one configuration. Rules are looked at in order; the first that is used up refuses."""
+
+    def __init__(
+        self,
+        name: str,
+        rules: Sequence[Rule],
+        refusal: Refusal,
+        *,
+        prefix: str,
+        suffix: str,
+        sliding: bool,
+        local: LocalCounters,
+        redis: RedisClient | None,
+    ) -> None:
+        self._name = name
+        self._rules = rules
+        self._refusal = refusal
+        self._sliding = sliding
+        self._local = local
+        self._redis = redis
+        self._log = structlog.get_logger("gateway.limits")
+        version = "" if redis is None or sliding else ":v1"
+        self._prefix = f"plugin-{name}{version}:{prefix}"
+        self._suffix = suffix
+
+    async def take(self, context: Context, cost: int) -> Reply | None:
+        """Count a cost; a reply when it does not fit any more."""
+        return await self._decide(context, cost, 0)
+
+    async def check(self, context: Context, probe: int) -> Reply | None:
+        """Count nothing; a reply when that much would not fit."""
+        return await self._decide(context, 0, probe)
+
+    def charge(self, context: Context, cost: int) -> None:
+        """Count what has been used already, on every rule that applies."""
+        try:
+            windows = [window for _, window in self._windows(context)]
+        except UnusableRule:
+            return
+        if self._redis is None:
+            for window in windows:
+                self._local.take(window, cost)
+        elif windows:
+            self._redis.post(script("window_take"), *_call(windows, cost, _NO_PROBE))
+
+    async def _decide(self, context: Context, cost: int, probe: int) -> Reply | None:
+        try:
+            applying = self._windows(context)
+        except UnusableRule as error:
+            self._log.warning("limit cannot be read", plugin=self._name, reason=str(error))
+            applying = []
+        if not applying:
+            return None if self._refusal.degrades else Reply(500)
+        windows = [window for _, window in applying]
+        try:
+            standings = await self._standings(windows, cost, probe)
+        except CountersGone as error:
+            self._log.error("counters cannot be reached", plugin=self._name, reason=str(error))
+            return None if self._refusal.degrades else Reply(500, {"error_msg": "failed to limit count"})
+        for (rule, window), standing in zip(applying, standings, strict=False):
+            self._report(context, rule, window, standing)
+            if standing.rejected:
+                return self._refusal.reply()
+        return None
+
+    def _windows(self, context: Context) -> list[tuple[Rule, Window]]:
+        found = []
+        for rule in self._rules:
+            window = rule.window(context, self._prefix, self._suffix)
+            if window is not None:
+                found.append((rule, window))
+        return found
+
+    async def _standings(self, windows: Sequence[Window], cost: int, probe: int) -> list[Standing]:
+        """Where each window stands, up to the first that refuses."""
+        if self._redis is not None and self._sliding:
+            return [await self._slide(self._redis, windows[0], cost)]
+        if self._redis is not None:
+            reply = await self._redis.run(script("window_take"), *_call(windows, cost, probe))
+            return [
+                Standing(window.limit - used, left / 1000, used + probe > window.limit)
+                for window, used, left in zip(windows, reply[::2], reply[1::2], strict=False)
+            ]
+        standings = []
+        for window in windows:
+            if self._sliding:
+                standing = self._local.take_sliding(window, cost)
+            else:
+                standing = self._local.take(window, cost, probe=probe)
+            standings.append(standing)
+            if standing.rejected:
+                break
+        return standings
+
+    async def _slide(self, redis: RedisClient, window: Window, cost: int) -> Standing:
+        now = self._local.now()
+        number, left = math.floor(now / window.seconds), window.seconds - now % window.seconds
+        keys = [f"{window.key}.{number}.counter", f"{window.key}.{number - 1}.counter"]
+        arguments = [cost, window.limit, window.seconds, left, window.seconds * 2]
+        accepted, used, before = await redis.run(script("window_slide"), keys, arguments)
+        share = before / window.seconds * left
+        if not accepted:
+            return Standing(0, math.ceil(left * 100) / 100, rejected=True)
+        return Standing(math.floor(window.limit - used - share), math.ceil(left * 100) / 100, rejected=False)
+
+    def _report(self, context: Context, rule: Rule, window: Window, standing: Standing) -> None:
+        remaining = 0 if standing.rejected else standing.remaining
+        reset = math.floor(standing.reset_s * 100) / 100
+        key = window.key.removeprefix(self._prefix)
+        context.values["rate_limiting_info"] = (
+            f'{{"rate_limiting_key":"{key}","rate_limiting_limit":{window.limit},'
+            f'"rate_limiting_remaining":{remaining},"rate_limiting_reset":{int(reset)}}}'
+        )
+        if self._refusal.show_headers:
+            headers = context.response_headers
+            headers.set(rule.headers.limit, str(window.limit))
+            headers.set(rule.headers.remaining, str(remaining))
+            headers.set(rule.headers.reset, tostring(reset))
+
+
+def number_or_template(value: int | str) -> int | Template:
+    """A limit as it was written: a number, or a text that becomes one for each request."""
+    return template(value) if isinstance(value, str) else int(value)
+
+
+def rules_of(rules: Sequence[Mapping[str, Any]], headers: HeaderNames) -> list[Rule]:
+    """The rules of a configuration; each has headers of its own."""
+    return [
+        Rule(
+            number_or_template(rule["count"]),
+            number_or_template(rule["time_window"]),
+            template(rule["key"]),
+            "rule",
+            headers.prefixed(str(rule.get("header_prefix") or index)),
+        )
+        for index, rule in enumerate(rules, 1)
+    ]
+
+
+def _call(windows: Sequence[Window], cost: int, probe: int) -> tuple[list[str], list[int]]:
+    arguments = [cost, probe]
+    for window in windows:
+        arguments += (window.limit, window.seconds)
+    return [window.key for window in windows], arguments
+
+
+def _number(value: int | Template, context: Context) -> int:
+    if isinstance(value, int):
+        return value
+    text = value.text_for(context)
+    number = tonumber(text)
+    if number is None:
+        raise UnusableRule("resolved value is not a number")
+    if number <= 0 or number != int(number) or number > _MOST:
+        raise UnusableRule(f"resolved value must be a positive integer, got: {tostring(number)}")
+    return int(number)

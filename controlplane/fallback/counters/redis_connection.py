@@ -1,0 +1,128 @@
+"""One connection to a Redis: commands out in the order in which they were asked, replies back in the same."""
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass
+from typing import Any, cast
+
+import hiredis
+
+from controlplane.fallback.counters.windows import CountersGone
+
+Argument = str | bytes | int | float
+
+
+@dataclass(frozen=True, slots=True)
+class RedisAddress:
+    """Where a Redis is, who we are there, and how long to wait for it."""
+
+    host: str
+    port: int = 6379
+    database: int = 0
+    username: str | None = None
+    password: str | None = None
+    timeout_s: float = 1.0
+    tls: bool = False
+    verify: bool = False
+
+
+class RedisConnection(asyncio.Protocol):
+    """Sends commands and matches replies to them; a reply that takes too long closes the connection."""
+
+    def __init__(self, address: RedisAddress, loop: asyncio.AbstractEventLoop) -> None:
+        self._address = address
+        self._loop = loop
+        self._reader = hiredis.Reader(encoding="utf-8", errors="replace")
+        self._waiting: deque[tuple[asyncio.Future[Any], float]] = deque()
+        self._outgoing: list[bytes] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self.closed = False
+
+    def send(self, parts: tuple[Argument, ...]) -> asyncio.Future[Any]:
+        """A future of the reply. A Redis error is a reply; CountersGone is raised when there is none."""
+        future: asyncio.Future[Any] = self._loop.create_future()
+        if self.closed:
+            future.set_exception(CountersGone("the connection to Redis was lost"))
+            return future
+        if not self._outgoing:
+            self._loop.call_soon(self._flush)
+        self._outgoing.append(hiredis.pack_command(parts))  # type: ignore[arg-type]  # the stub means any length
+        now = self._loop.time()
+        self._waiting.append((future, now + self._address.timeout_s))
+        if self._timer is None:
+            self._timer = self._loop.call_later(self._address.timeout_s, self._check_time)
+        return future
+
+    async def greet(self) -> None:
+        """Say who we are and choose the database."""
+        address = self._address
+        replies = []
+        if address.password:
+            who = (address.username, address.password) if address.username else (address.password,)
+            replies.append(self.send(("AUTH", *who)))
+        if address.database:
+            replies.append(self.send(("SELECT", address.database)))
+        for reply in replies:
+            answer = await reply
+            if isinstance(answer, hiredis.ReplyError):
+                self.close()
+                raise CountersGone(f"{address.host}:{address.port}: {answer}")
+
+    async def drain(self) -> None:
+        """Wait until everything that was sent has its reply, or cannot have one."""
+        waiting = [future for future, _ in self._waiting]
+        if waiting:
+            await asyncio.wait(waiting, timeout=self._address.timeout_s)
+
+    def close(self) -> None:
+        self._fail("the connection to Redis was closed")
+        self._transport.abort()
+
+    # What asyncio calls.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+
+    def data_received(self, data: bytes) -> None:
+        self._reader.feed(data)
+        try:
+            while (reply := self._reader.gets()) is not False:
+                if not self._waiting:
+                    self.close()
+                    return
+                future, _ = self._waiting.popleft()
+                if not future.done():
+                    future.set_result(reply)
+        except hiredis.ProtocolError:
+            self.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._fail("the connection to Redis was lost")
+
+    # Ours.
+
+    def _flush(self) -> None:
+        outgoing, self._outgoing = self._outgoing, []
+        if not self.closed:
+            self._transport.write(outgoing[0] if len(outgoing) == 1 else b"".join(outgoing))
+
+    def _fail(self, reason: str) -> None:
+        self.closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        waiting, self._waiting = self._waiting, deque()
+        for future, _ in waiting:
+            if not future.done():
+                future.set_exception(CountersGone(reason))
+
+    def _check_time(self) -> None:
+        self._timer = None
+        if not self._waiting:
+            return
+        left = self._waiting[0][1] - self._loop.time()
+        if left <= 0:
+            self._fail("Redis does not answer")
+            self._transport.abort()
+        else:
+            self._timer = self._loop.call_later(left, self._check_time)

@@ -1,0 +1,184 @@
+"""The gateway as one thing that can be started: the Admin API, the traffic, and what is between them."""
+
+import asyncio
+import base64
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from controlplane.clock import Clock, SystemClock
+from controlplane.errors import InvalidSettings
+from controlplane.fallback.admin.api import AdminApi
+from controlplane.fallback.admin.catalogue import Catalogue
+from controlplane.fallback.admin.checks import Checks
+from controlplane.fallback.admin.resources import Resources
+from controlplane.fallback.counters.local import LocalCounters
+from controlplane.fallback.counters.redis import RedisHub
+from controlplane.fallback.http.limits import Limits
+from controlplane.fallback.http.server import Server
+from controlplane.fallback.http.upstream import Pool
+from controlplane.fallback.lua.sandbox import Sandbox
+from controlplane.fallback.plugins.registry import REGISTRY, secret_paths
+from controlplane.fallback.routing.router import Router
+from controlplane.fallback.runtime.consumers import Consumers
+from controlplane.fallback.runtime.memory import Memory
+from controlplane.fallback.runtime.plans import Plans
+from controlplane.fallback.runtime.plugin import Conf, Services
+from controlplane.fallback.runtime.traffic import Traffic
+from controlplane.fallback.state.store import Store
+from controlplane.settings import Settings
+
+_SWEEP_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayConfig:
+    """Where the gateway listens, where it keeps its objects, and who may change them."""
+
+    folder: Path
+    admin_key: str
+    host: str = "127.0.0.1"
+    port: int = 0
+    admin_port: int = 0
+    master_key: bytes | None = None
+    drain_s: float = 30.0
+    limits: Limits = field(default_factory=Limits)
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> "GatewayConfig":
+        """The configuration of a gateway that runs as a process of its own."""
+        if settings.fallback_admin_key is None:
+            raise InvalidSettings(
+                "the fallback gateway needs a key for its Admin API",
+                remedy="set SLUICE_FALLBACK_ADMIN_KEY; `ctl up` generates one",
+            )
+        master = settings.master_key
+        return cls(
+            folder=settings.home / "gateway",
+            admin_key=settings.fallback_admin_key.get_secret_value(),
+            host=settings.host,
+            port=settings.gateway_port,
+            admin_port=settings.gateway_admin_port,
+            master_key=base64.b64decode(master.get_secret_value()) if master is not None else None,
+        )
+
+
+class Gateway:
+    """A running gateway."""
+
+    def __init__(self, traffic: Server, admin: Server, host: str, services: Services, store: Store) -> None:
+        self._traffic = traffic
+        self._admin = admin
+        self._host = host
+        self.services = services
+        self.store = store
+
+    @property
+    def url(self) -> str:
+        """Where clients send their calls."""
+        return f"http://{self._host}:{self._traffic.port}"
+
+    @property
+    def admin_url(self) -> str:
+        """Where the Admin API is."""
+        return f"http://{self._host}:{self._admin.port}"
+
+    @classmethod
+    @asynccontextmanager
+    async def start(
+        cls,
+        config: GatewayConfig,
+        *,
+        clock: Clock | None = None,
+        chance: random.Random | None = None,
+        environ: Mapping[str, str] | None = None,
+    ) -> AsyncIterator["Gateway"]:
+        """Serve until the block ends; then open streams may finish for `drain_s` seconds.
+
+        `environ` is where `$env://NAME` in configurations is looked up.
+        """
+        clock = clock or SystemClock()
+        async with AsyncExitStack() as stack:
+            store = Store.open(config.folder, config.master_key, secret_paths)
+            stack.callback(store.close)
+            services = await _services(stack, store, clock, chance or random.SystemRandom(), environ or {})
+            plans = Plans(store, REGISTRY, services, environ or {})
+            router = Router(store)
+            traffic = Traffic(router, plans, clock, body_limit=config.limits.body_bytes)
+            checks = Checks(store, REGISTRY, services)
+            admin = AdminApi(config.admin_key, Resources(store, checks, clock), checks, Catalogue(REGISTRY))
+            admin_server = await stack.enter_async_context(
+                Server.listen(
+                    config.host,
+                    config.admin_port,
+                    admin.handle,
+                    limits=config.limits,
+                    drain_s=5.0,
+                    setting="SLUICE_GATEWAY_ADMIN_PORT",
+                )
+            )
+            traffic_server = await stack.enter_async_context(
+                Server.listen(
+                    config.host,
+                    config.port,
+                    traffic.handle,
+                    limits=config.limits,
+                    drain_s=config.drain_s,
+                    setting="SLUICE_GATEWAY_PORT",
+                )
+            )
+            yield cls(traffic_server, admin_server, config.host, services, store)
+
+
+async def _services(
+    stack: AsyncExitStack, store: Store, clock: Clock, chance: random.Random, environ: Mapping[str, str]
+) -> Services:
+    """Everything that plugins work with; closed with the stack."""
+    background: set[asyncio.Task[None]] = set()
+    closers: list[Callable[[], Awaitable[None]]] = []
+
+    def spawn(work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        background.add(task)
+        task.add_done_callback(background.discard)
+
+    def metadata(name: str) -> Conf | None:
+        stored = store.get(f"/plugin_metadata/{name}")
+        return stored.value if stored is not None else None
+
+    async def close_plugins() -> None:
+        await asyncio.gather(*(close() for close in closers), return_exceptions=True)
+
+    async def stop_background() -> None:
+        for task in list(background):
+            task.cancel()
+        await asyncio.gather(*background, return_exceptions=True)
+
+    pool, redis = Pool(), RedisHub()
+    stack.push_async_callback(pool.close)
+    stack.push_async_callback(redis.close)
+    stack.push_async_callback(stop_background)
+    stack.push_async_callback(close_plugins)
+    spawn(_sweep(pool))
+    return Services(
+        clock=clock,
+        random=chance,
+        counters=LocalCounters(clock),
+        redis=redis,
+        pool=pool,
+        sandbox=Sandbox(clock),
+        consumers=Consumers(store, environ),
+        memory=Memory(),
+        metadata=metadata,
+        spawn=spawn,
+        on_close=closers.append,
+    )
+
+
+async def _sweep(pool: Pool) -> None:
+    while True:
+        await asyncio.sleep(_SWEEP_S)
+        pool.sweep()

@@ -1,0 +1,137 @@
+"""Request and response headers, with nginx's idea of what a name is."""
+
+from collections.abc import Iterable, Iterator
+
+Value = str | list[str]
+
+
+class Headers:
+    """Request headers: names in lower case, a repeated header is a list of values."""
+
+    __slots__ = ("_fields", "_underscored")
+
+    def __init__(self) -> None:
+        self._fields: dict[str, Value] = {}
+        self._underscored = False
+
+    @classmethod
+    def of(cls, pairs: Iterable[tuple[str, str]]) -> "Headers":
+        """Headers from (name, value) pairs in the order of arrival."""
+        headers = cls()
+        for name, value in pairs:
+            headers.add(name.lower(), value)
+        return headers
+
+    def add(self, name: str, value: str) -> None:
+        """Append a value; `name` is in lower case."""
+        fields = self._fields
+        if name not in fields:
+            fields[name] = value
+            if "_" in name:
+                self._underscored = True
+            return
+        present = fields[name]
+        if isinstance(present, list):
+            present.append(value)
+        else:
+            fields[name] = [present, value]
+
+    def set(self, name: str, value: Value | None) -> None:
+        """Replace every value of a header; None removes it. `name` is in lower case."""
+        if value is None or value == []:
+            self._fields.pop(name, None)
+            return
+        self._fields[name] = value
+        if "_" in name:
+            self._underscored = True
+
+    def get(self, name: str) -> str | None:
+        """The first value; `name` is in lower case."""
+        value = self._fields.get(name)
+        return value[0] if isinstance(value, list) else value
+
+    def variable(self, name: str) -> str | None:
+        """What nginx's `$http_NAME` is: a dash and an underscore are the same, several values are joined."""
+        if not self._underscored:
+            value = self._fields.get(name.replace("_", "-"))
+            return ", ".join(value) if isinstance(value, list) else value
+        found: list[str] = []
+        for field, value in self._fields.items():
+            if field.replace("-", "_") == name:
+                found.extend(value if isinstance(value, list) else [value])
+        return ", ".join(found) if found else None
+
+    def items(self) -> Iterable[tuple[str, Value]]:
+        return self._fields.items()
+
+    def pairs(self) -> Iterator[tuple[str, str]]:
+        """Every single (name, value)."""
+        for name, value in self._fields.items():
+            if isinstance(value, list):
+                for one in value:
+                    yield name, one
+            else:
+                yield name, value
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._fields
+
+    def __len__(self) -> int:
+        return len(self._fields)
+
+
+class ResponseHeaders:
+    """Response headers: found by any spelling, sent with the spelling of whoever set them last."""
+
+    __slots__ = ("_fields",)
+
+    def __init__(self) -> None:
+        self._fields: dict[str, tuple[str, Value]] = {}
+
+    def set(self, name: str, value: Value | None) -> None:
+        """Replace a header; None removes it. An underscore in a name counts as a dash."""
+        name = name.replace("_", "-")
+        if value is None or value == []:
+            self._fields.pop(name.lower(), None)
+        else:
+            self._fields[name.lower()] = (_one_line(name), _safe(value))
+
+    def add(self, name: str, value: str) -> None:
+        name = name.replace("_", "-")
+        present = self._fields.get(name.lower())
+        if present is None:
+            self._fields[name.lower()] = (_one_line(name), _one_line(value))
+        else:
+            values = present[1] if isinstance(present[1], list) else [present[1]]
+            self._fields[name.lower()] = (present[0], [*values, _one_line(value)])
+
+    def get(self, name: str) -> Value | None:
+        present = self._fields.get(name.replace("_", "-").lower())
+        return present[1] if present else None
+
+    def first(self, name: str) -> str | None:
+        value = self.get(name)
+        return value[0] if isinstance(value, list) else value
+
+    def items(self) -> Iterable[tuple[str, Value]]:
+        """(name as it will be sent, value)."""
+        return self._fields.values()
+
+    def pairs(self) -> Iterator[tuple[str, str]]:
+        for name, value in self._fields.values():
+            if isinstance(value, list):
+                for one in value:
+                    yield name, one
+            else:
+                yield name, value
+
+
+def _safe(value: Value) -> Value:
+    return [_one_line(one) for one in value] if isinstance(value, list) else _one_line(value)
+
+
+def _one_line(text: str) -> str:
+    """A line break in a header would let its author write the rest of the answer."""
+    if "\n" in text or "\r" in text:
+        return text.replace("\r", " ").replace("\n", " ")
+    return text

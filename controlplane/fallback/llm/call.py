@@ -1,0 +1,47 @@
+"""The state of one call to a model: who is asked, in which protocol, and what it has cost."""
+
+from typing import TYPE_CHECKING, Any
+
+from controlplane.fallback.llm.protocols import LlmProtocol
+from controlplane.fallback.llm.usage import Usage
+
+if TYPE_CHECKING:
+    from controlplane.fallback.llm.balancing import Turn
+    from controlplane.fallback.llm.members import Member
+
+_USAGE_VARIABLES = (
+    ("llm_prompt_tokens", "prompt_tokens"),
+    ("llm_completion_tokens", "completion_tokens"),
+    ("llm_total_tokens", "total_tokens"),
+    ("llm_cache_read_input_tokens", "cache_read_input_tokens"),
+    ("llm_cache_creation_input_tokens", "cache_creation_input_tokens"),
+    ("llm_reasoning_tokens", "reasoning_tokens"),
+)
+
+
+class Call:
+    """One call. `usage` stays None until something is known of what it cost."""
+
+    __slots__ = ("attempt_started", "limited", "protocol", "retries", "streaming", "target", "turn", "usage")
+
+    def __init__(self, protocol: LlmProtocol, *, streaming: bool) -> None:
+        self.protocol = protocol
+        self.streaming = streaming
+        self.target: Member | None = None
+        self.turn: Turn | None = None
+        self.usage: Usage | None = None
+        self.limited = False
+        self.retries = 0
+        self.attempt_started = 0.0
+
+    @property
+    def member(self) -> str | None:
+        """The name of the member that is asked."""
+        return self.target.name if self.target is not None else None
+
+    def set_usage(self, usage: Usage | None, values: dict[str, Any]) -> None:
+        """Keep what a call cost and make it readable in variables."""
+        self.usage = usage
+        known = usage or Usage()
+        for name, attribute in _USAGE_VARIABLES:
+            values[name] = getattr(known, attribute)

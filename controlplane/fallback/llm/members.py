@@ -1,0 +1,113 @@
+"""The members of a pool: one provider account each, with all that is the same for its calls prepared."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from controlplane.fallback.http.answers import Origin
+from controlplane.fallback.llm.providers import PROVIDERS, Provider
+from controlplane.fallback.runtime.address import query_arguments
+
+Arguments = Mapping[str, str | list[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One instance of ai-proxy-multi, or the only one of ai-proxy."""
+
+    name: str
+    provider: Provider
+    weight: int
+    priority: int
+    options: Mapping[str, Any]
+    cap: Mapping[str, Any]
+    patches: Mapping[str, Any]
+    patches_win: bool
+    auth_headers: tuple[tuple[str, str], ...]
+    auth_query: Arguments
+    origin: Origin
+    host_header: str
+    path: str | None
+    query: Arguments
+    place: Mapping[str, Any]
+
+    def path_for(self, protocol: str) -> str | None:
+        """The path for a protocol: the endpoint's own, otherwise the provider's."""
+        if self.path is not None:
+            return self.path
+        capability = self.provider.capabilities.get(protocol)
+        if capability is None:
+            return None
+        try:
+            return capability.path.format(**self.place)
+        except KeyError:
+            return None
+
+
+def member(conf: Mapping[str, Any], name: str, *, verify: bool) -> Member:
+    """A member from its configuration, which has been checked."""
+    provider = PROVIDERS[conf["provider"]]
+    override = conf.get("override") or {}
+    auth = conf.get("auth") or {}
+    place = conf.get("provider_conf") or {}
+    origin, path, query = _endpoint(override.get("endpoint"), provider, place, verify=verify)
+    usual = 443 if origin.scheme == "https" else 80
+    return Member(
+        name=name,
+        provider=provider,
+        weight=int(conf.get("weight", 1)),
+        priority=int(conf.get("priority", 0)),
+        options=conf.get("options") or {},
+        cap=override.get("llm_options") or {},
+        patches=override.get("request_body") or {},
+        patches_win=bool(override.get("request_body_force_override")),
+        auth_headers=tuple((key.lower(), value) for key, value in (auth.get("header") or {}).items()),
+        auth_query=auth.get("query") or {},
+        origin=origin,
+        host_header=origin.host if origin.port == usual else f"{origin.host}:{origin.port}",
+        path=path,
+        query=query,
+        place=place,
+    )
+
+
+def endpoint_problem(conf: Mapping[str, Any]) -> str | None:
+    """What is wrong with the endpoint of a member's configuration, or None."""
+    endpoint = (conf.get("override") or {}).get("endpoint")
+    if endpoint is None:
+        return None
+    try:
+        parts = urlsplit(endpoint)
+        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port is not False
+    except ValueError:
+        usable = False
+    return None if usable else "invalid endpoint"
+
+
+def provider_problem(conf: Mapping[str, Any]) -> str | None:
+    """What a provider needs and does not have, or None."""
+    name = conf["provider"]
+    if name not in PROVIDERS:
+        return f"ai provider: {name} is not supported."
+    auth = conf.get("auth") or {}
+    for scheme in ("gcp", "aws"):
+        if scheme in auth:
+            return f"auth.{scheme} is not supported."
+    place = conf.get("provider_conf") or {}
+    has_endpoint = "endpoint" in (conf.get("override") or {})
+    if name == "vertex-ai" and not has_endpoint and not ("project_id" in place and "region" in place):
+        return "vertex-ai requires either provider_conf (project_id + region) or override.endpoint"
+    return None
+
+
+def _endpoint(
+    endpoint: str | None, provider: Provider, place: Mapping[str, Any], *, verify: bool
+) -> tuple[Origin, str | None, Arguments]:
+    if endpoint is None:
+        host = provider.host or f"{place.get('region', 'global')}-aiplatform.googleapis.com"
+        return Origin("https", host, 443, host, verify), None, {}
+    parts = urlsplit(endpoint)
+    host = parts.hostname or ""
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    return Origin(parts.scheme, host, port, host, verify), parts.path or None, query_arguments(parts.query)

@@ -1,0 +1,1 @@
+"""Lua functions from serverless plugins, run by LuaJIT in a sandbox."""

@@ -1,0 +1,188 @@
+-- Builds the world that a serverless function sees: a safe part of Lua's library, and what APISIX and OpenResty
+-- offer to it. `host` holds the gateway's own functions; user code never gets hold of it.
+local host, instructions = ...
+
+local base = {
+  assert = assert, error = error, ipairs = ipairs, next = next, pairs = pairs, pcall = pcall, select = select,
+  setmetatable = setmetatable, tonumber = tonumber, tostring = tostring, type = type, unpack = unpack,
+  rawget = rawget, rawequal = rawequal, _VERSION = _VERSION,
+}
+local function copy(library, without)
+  local result = {}
+  for name, value in pairs(library) do
+    if not (without and without[name]) then result[name] = value end
+  end
+  return result
+end
+
+local EXIT = {}
+local output
+local argument = {}
+
+local function exit(code, body)
+  if body ~= nil then output[#output + 1] = body end
+  error({ [EXIT] = true, code = code }, 0)
+end
+
+local function reader(get)
+  return setmetatable({}, { __index = function(_, name) return get(name) end, __newindex = function() end })
+end
+
+-- A table of headers: found by any spelling of a name, listed in lower case.
+local function header_table(fields)
+  return setmetatable(fields, { __index = function(_, name)
+    if type(name) ~= 'string' then return nil end
+    return rawget(fields, (name:gsub('_', '-'):lower()))
+  end })
+end
+
+local var = setmetatable({}, {
+  __index = function(_, name) return host.variable(name) end,
+  __newindex = function(_, name, value) host.set_variable(name, value) end,
+})
+local function request_headers() return header_table(host.request_headers()) end
+local function response_headers() return header_table(host.response_headers()) end
+local function log() end
+
+local ngx = setmetatable({
+  var = var, null = host.null,
+  OK = 0, ERROR = -1, DECLINED = -5, HTTP_OK = 200, HTTP_BAD_REQUEST = 400, HTTP_UNAUTHORIZED = 401,
+  HTTP_FORBIDDEN = 403, HTTP_NOT_FOUND = 404, HTTP_TOO_MANY_REQUESTS = 429,
+  HTTP_INTERNAL_SERVER_ERROR = 500, HTTP_SERVICE_UNAVAILABLE = 503,
+  DEBUG = 8, INFO = 7, NOTICE = 6, WARN = 5, ERR = 4,
+  now = host.now,
+  time = function() return math.floor(host.now()) end,
+  log = function(level, ...) host.log(tostring(level), ...) end,
+  exit = exit,
+  say = function(...) for _, text in ipairs({ ... }) do output[#output + 1] = text end output[#output + 1] = '\n' end,
+  print = function(...) for _, text in ipairs({ ... }) do output[#output + 1] = text end end,
+  header = setmetatable({}, {
+    __index = function(_, name) return host.response_header(name) end,
+    __newindex = function(_, name, value) host.set_response_header(name, value) end,
+  }),
+  req = {
+    get_headers = request_headers,
+    get_method = function() return host.variable('request_method') end,
+    get_uri_args = host.arguments,
+    set_header = function(name, value) host.set_request_header(name, value) end,
+    clear_header = function(name) host.set_request_header(name, nil) end,
+    get_body_data = function() return host.variable('request_body') end,
+    read_body = function() end,
+  },
+  resp = {
+    get_headers = response_headers,
+    add_header = function(name, value) host.add_response_header(name, value) end,
+  },
+}, {
+  __index = function(_, name)
+    if name == 'status' then return host.status() end
+    if name == 'arg' then return argument end
+  end,
+  __newindex = function(_, name, value)
+    if name == 'status' then host.set_status(value) end
+  end,
+})
+
+local levels = {}
+for _, level in ipairs({ 'emerg', 'alert', 'crit', 'error', 'warn', 'notice', 'info', 'debug' }) do
+  levels[level] = function(...) host.log(level, ...) end
+end
+
+local core = {
+  log = levels,
+  request = {
+    header = function(_, name) return host.request_header(name) end,
+    headers = request_headers,
+    set_header = function(_, name, value) host.set_request_header(name, value) end,
+    add_header = function(_, name, value) host.add_request_header(name, value) end,
+    get_method = function() return host.variable('request_method') end,
+    get_uri_args = host.arguments,
+    get_ip = function() return host.variable('remote_addr') end,
+    get_remote_client_ip = function() return host.variable('remote_addr') end,
+    get_host = function() return host.variable('host') end,
+    get_body = function() return host.variable('request_body') end,
+  },
+  response = {
+    set_header = function(...)
+      local given = { ... }
+      for index = 1, select('#', ...), 2 do host.set_response_header(given[index], given[index + 1]) end
+    end,
+    add_header = function(name, value) host.add_response_header(name, value) end,
+    exit = exit,
+  },
+  json = { encode = host.encode, decode = host.decode },
+  utils = { resolve_var = function(text) return host.resolve(text) end },
+  string = { has_prefix = function(text, prefix) return text:sub(1, #prefix) == prefix end },
+  table = { insert = table.insert, concat = table.concat, remove = table.remove, sort = table.sort },
+}
+core.ctx = { var = var }
+
+local modules = { ['apisix.core'] = core, ['cjson'] = core.json, ['cjson.safe'] = core.json }
+
+local function environment()
+  local env = copy(base)
+  env.string = copy(string, { dump = true })
+  env.table = copy(table)
+  env.math = copy(math)
+  env.bit = copy(bit)
+  env.os = { time = os.time, date = os.date, clock = os.clock }
+  env.ngx = ngx
+  env.print = log
+  env.require = function(name)
+    local module = modules[name]
+    if module == nil then error("module '" .. tostring(name) .. "' is not available here", 2) end
+    return module
+  end
+  env._G = env
+  return env
+end
+
+-- Once the instructions are used up every further one is an error, so that a pcall cannot go on.
+local function stop()
+  debug.sethook(stop, '', 1)
+  error('it takes too long', 2)
+end
+
+local function bounded(run, ...)
+  debug.sethook(stop, '', instructions)
+  return run(...)
+end
+
+local function finish(ok, ...)
+  debug.sethook()
+  return ok, ...
+end
+
+local context_mt = { __index = function(_, name)
+  if name == 'var' then return var end
+  return host.field(name)
+end }
+
+return {
+  -- A function from its text: the function, or nil and what is wrong.
+  compile = function(text)
+    local chunk, problem = loadstring(text)
+    if not chunk then return nil, 'failed to loadstring: ' .. problem end
+    setfenv(chunk, environment())
+    local ok, result = finish(pcall(bounded, chunk))
+    if not ok then return nil, 'pcall error: ' .. tostring(result) end
+    if type(result) ~= 'function' then
+      return nil, 'only accept Lua function, the input code type is ' .. type(result)
+    end
+    return result
+  end,
+  -- What a body filter sees and changes as ngx.arg.
+  set_argument = function(data, last) argument[1], argument[2] = data, last end,
+  argument = function() return argument[1] end,
+  context = function() return setmetatable({}, context_mt) end,
+  -- Runs a function: whether it went well, then its status and body, or what went wrong.
+  call = function(run, conf, context)
+    output = {}
+    local ok, code, body = finish(pcall(bounded, run, conf, context))
+    if ok then return true, code, body end
+    if type(code) == 'table' and code[EXIT] then
+      return true, code.code, output[1] ~= nil and #output == 1 and output[1] or table.concat(output)
+    end
+    return false, tostring(code)
+  end,
+}

@@ -1,0 +1,220 @@
+"""ai-proxy-multi: a pool of providers behind a route, with weights, priorities and fallback."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import structlog
+
+from controlplane.fallback.llm.balancing import Balancer, ConsistentHash, Priorities, RoundRobin, Turn
+from controlplane.fallback.llm.call import Call
+from controlplane.fallback.llm.members import Member, endpoint_problem, member, provider_problem
+from controlplane.fallback.llm.proxying import Proxy, recognize, transport_of
+from controlplane.fallback.lua_values import tostring
+from controlplane.fallback.plugins.ai_options import (
+    AUTH,
+    AUTH_SECRETS,
+    OPTIONS,
+    OVERRIDE,
+    PROVIDER_CONF,
+    PROVIDER_NAMES,
+    TRANSPORT,
+)
+from controlplane.fallback.plugins.ai_rate_limiting import AiRateLimiting
+from controlplane.fallback.runtime.context import Context, Reply
+from controlplane.fallback.runtime.plugin import Conf, Outcome, Owner, Plugin, Schema, Services
+from controlplane.fallback.runtime.templates import template
+from controlplane.fallback.runtime.variables import variable
+from controlplane.fallback.schema.kinds import ACTIVE_CHECK
+
+_HASH_ON = ["vars", "header", "cookie", "consumer", "vars_combinations"]
+_INSTANCE: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "name": {"type": "string", "minLength": 1, "maxLength": 100},
+        "provider": {"type": "string", "enum": PROVIDER_NAMES},
+        "priority": {"type": "integer", "default": 0},
+        "weight": {"type": "integer", "minimum": 0},
+        "auth": AUTH,
+        "options": OPTIONS,
+        "override": OVERRIDE,
+        "provider_conf": PROVIDER_CONF,
+        "checks": {"type": "object", "properties": {"active": ACTIVE_CHECK}, "required": ["active"]},
+    },
+    "required": ["name", "provider", "auth", "weight"],
+}
+_STRATEGIES = ["rate_limiting", "http_429", "http_5xx"]
+_ALL_TRIED = "all servers tried"
+
+
+class AiProxyMulti(Plugin):
+    """Picks a member for each call, and another one when the strategy says so."""
+
+    name = "ai-proxy-multi"
+    priority = 1041
+    version = 0.5
+    secrets = tuple(f"instances.{path}" for path in AUTH_SECRETS)
+    schema: ClassVar[Schema] = {
+        "type": "object",
+        "properties": {
+            "balancer": {
+                "type": "object",
+                "properties": {
+                    "algorithm": {"type": "string", "enum": ["chash", "roundrobin", "semantic"]},
+                    "hash_on": {"type": "string", "enum": _HASH_ON, "default": "vars"},
+                    "key": {"type": "string"},
+                },
+                "default": {"algorithm": "roundrobin"},
+            },
+            "instances": {"type": "array", "minItems": 1, "items": _INSTANCE},
+            "fallback_strategy": {
+                "anyOf": [
+                    {
+                        "type": "string",
+                        "enum": ["instance_health_and_rate_limiting", "http_429", "http_5xx"],
+                    },
+                    {"type": "array", "items": {"type": "string", "enum": _STRATEGIES}},
+                ]
+            },
+            "max_retries": {"type": "integer", "minimum": 0},
+            "retry_on_failure_within_ms": {"type": "integer", "minimum": 1},
+            **TRANSPORT,
+        },
+        "required": ["instances"],
+    }
+
+    @classmethod
+    def problem(cls, conf: Conf, services: Services) -> str | None:
+        for instance in conf["instances"]:
+            problem = endpoint_problem(instance) or provider_problem(instance)
+            if problem is not None:
+                return problem if "endpoint" in problem else f"instance '{instance['name']}': {problem}"
+        return _balancer_problem(conf["balancer"])
+
+    def __init__(self, conf: Conf, owner: Owner, services: Services) -> None:
+        super().__init__(conf, owner, services)
+        verify = conf["ssl_verify"]
+        self._members: Mapping[str, Member] = {
+            one["name"]: member(one, one["name"], verify=verify) for one in reversed(conf["instances"])
+        }
+        self._only = next(iter(self._members.values())) if len(conf["instances"]) == 1 else None
+        self._count = len(conf["instances"])
+        self._transport = transport_of(conf)
+        self._proxy = Proxy(services.pool, self._transport)
+        strategy = conf.get("fallback_strategy") or ()
+        self._strategies = frozenset([strategy] if isinstance(strategy, str) else strategy)
+        self._asks_limits = bool(self._strategies & {"rate_limiting", "instance_health_and_rate_limiting"})
+        self._log = structlog.get_logger("gateway.balancer")
+
+    def access(self, context: Context) -> Outcome:
+        return self._choose(context)
+
+    def before_proxy(self, context: Context) -> Outcome:
+        return (
+            self._proxy.run(context, context.call, self._after_failure) if context.call is not None else None
+        )
+
+    async def _choose(self, context: Context) -> Reply | None:
+        call = await recognize(context, self._transport.body_limit)
+        if isinstance(call, Reply):
+            return call
+        if self._only is not None:
+            call.target = self._only
+            context.call = call
+            return None
+        call.turn = Turn(self._hash_key(context))
+        chosen = await self._pick(context, call.turn)
+        if isinstance(chosen, str):
+            return Reply(503, chosen)
+        call.target = chosen
+        context.call = call
+        return None
+
+    async def _pick(self, context: Context, turn: Turn) -> Member | str:
+        """The next member that has something left, or why there is none."""
+        balancer = self._balancer()
+        limits = context.plan.plugins.get(AiRateLimiting.name) if context.plan is not None else None
+        for _ in range(self._count):
+            name = balancer.next(turn)
+            if name is None:
+                return _ALL_TRIED if not balancer.has_one_level else "all upstream servers tried"
+            if not self._asks_limits or not isinstance(limits, AiRateLimiting):
+                return self._members[name]
+            if await limits.allows(context, name):
+                return self._members[name]
+            turn.tried.add(name)
+        return _ALL_TRIED
+
+    async def _after_failure(self, context: Context, call: Call, reply: Reply) -> Reply | None:
+        """Choose another member, or give the failure to the client."""
+        if call.turn is None or call.member is None:
+            return reply
+        call.turn.tried.add(call.member)
+        if not self._falls_back_on(reply.status):
+            return reply
+        within = self.conf.get("retry_on_failure_within_ms")
+        elapsed_ms = (context.clock.monotonic() - call.attempt_started) * 1000
+        if within is not None and elapsed_ms > within:
+            return reply
+        most = self.conf.get("max_retries")
+        call.retries += 1
+        if most is not None and call.retries > most:
+            return reply
+        chosen = await self._pick(context, call.turn)
+        if isinstance(chosen, str):
+            return Reply(502, reply.body)
+        self._log.info("falling back", failed=call.member, status=reply.status, next=chosen.name)
+        call.target = chosen
+        return None
+
+    def _falls_back_on(self, status: int) -> bool:
+        if status == 429:
+            return "http_429" in self._strategies
+        return 500 <= status < 600 and "http_5xx" in self._strategies
+
+    def _balancer(self) -> Priorities:
+        """Whose turn it is is remembered for as long as the members stay the same."""
+        key = (self.name, self.owner.resource_key, self.conf_version)
+        return self.services.memory.get(key, self._make_balancer)
+
+    def _make_balancer(self) -> Priorities:
+        levels: dict[int, list[tuple[str, int]]] = {}
+        for one in self.conf["instances"]:
+            group = levels.setdefault(one["priority"], [])
+            if all(name != one["name"] for name, _ in group):
+                group.append((one["name"], one["weight"]))
+        hashed = self.conf["balancer"]["algorithm"] == "chash"
+
+        def balancer(weights: list[tuple[str, int]]) -> Balancer:
+            return ConsistentHash(weights) if hashed else RoundRobin(weights, self.services.random)
+
+        return Priorities([balancer(levels[priority]) for priority in sorted(levels, reverse=True)])
+
+    def _hash_key(self, context: Context) -> str:
+        """What decides between members of a consistent hash; without a value the client's address does."""
+        balancer = self.conf["balancer"]
+        if balancer["algorithm"] != "chash":
+            return ""
+        key, value = balancer.get("key", ""), None
+        match balancer["hash_on"]:
+            case "consumer":
+                value = context.consumer.username if context.consumer is not None else None
+            case "header":
+                value = variable(f"http_{key}")(context)
+            case "cookie":
+                value = variable(f"cookie_{key}")(context)
+            case "vars_combinations":
+                text, resolved = template(key).resolve(context)
+                value = text if resolved else None
+            case _:
+                value = variable(key)(context)
+        return context.exchange.peer[0] if value is None else tostring(value)
+
+
+def _balancer_problem(balancer: Mapping[str, Any]) -> str | None:
+    if balancer.get("algorithm") == "semantic":
+        return "balancer algorithm semantic is not supported by this gateway"
+    if balancer.get("algorithm") != "chash":
+        return None
+    if balancer["hash_on"] != "consumer" and not balancer.get("key"):
+        return "must configure `hash_key` when balancer `hash_on` is not set to cookie"
+    return None

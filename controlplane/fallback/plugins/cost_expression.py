@@ -1,0 +1,113 @@
+"""The arithmetic of `cost_expr`: what a call costs, computed from the usage that its provider reports."""
+
+import ast
+import math
+import operator
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+MOST_LENGTH = 1000
+MOST_DEPTH = 50
+
+Number = int | float
+
+_OPERATORS: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+    ast.Mod: operator.mod,
+    ast.Pow: lambda left, right: math.pow(left, right),
+}
+_FUNCTIONS: dict[str, Callable[..., Number]] = {
+    "abs": abs,
+    "ceil": math.ceil,
+    "floor": math.floor,
+    "max": max,
+    "min": min,
+    "sqrt": math.sqrt,
+}
+_CONSTANTS: dict[str, float] = {"pi": math.pi, "huge": math.inf}
+
+
+class InvalidCost(ValueError):
+    """An expression that is no arithmetic, or that has no finite result."""
+
+
+class CostExpression:
+    """A checked expression. Names are fields of the usage; a field that is missing is 0."""
+
+    def __init__(self, text: str) -> None:
+        if len(text) > MOST_LENGTH:
+            raise InvalidCost("the expression is too long")
+        try:
+            # Lua writes a power with a caret, and Python reads that as something else.
+            tree = ast.parse(re.sub(r"\^", "**", text.strip()), mode="eval")
+        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+            raise InvalidCost(f"unexpected symbol: {error}") from None
+        self._root = tree.body
+        _check(self._root, 0)
+
+    def cost(self, usage: Mapping[str, Any]) -> int:
+        """The cost, rounded, never below zero."""
+        try:
+            result = _evaluate(self._root, usage)
+        except (ArithmeticError, ValueError, TypeError) as error:
+            raise InvalidCost(f"failed to evaluate cost_expr: {error}") from None
+        if not math.isfinite(result):
+            raise InvalidCost("cost_expr returned non-finite value")
+        return max(0, math.floor(result + 0.5))
+
+
+def _check(node: ast.AST, depth: int) -> None:
+    """Refuse everything that is not arithmetic on numbers and names."""
+    if depth > MOST_DEPTH:
+        raise InvalidCost("the expression is nested too deeply")
+    match node:
+        case ast.Constant(value=int() | float() as value) if not isinstance(value, bool):
+            return
+        case ast.Name():
+            return
+        case ast.Attribute(value=ast.Name(id="math"), attr=name) if name in _FUNCTIONS or name in _CONSTANTS:
+            return
+        case ast.UnaryOp(op=ast.USub() | ast.UAdd(), operand=operand):
+            _check(operand, depth + 1)
+        case ast.BinOp(left=left, op=op, right=right) if type(op) in _OPERATORS:
+            _check(left, depth + 1)
+            _check(right, depth + 1)
+        case ast.Call(func=function, args=[_, *_] as arguments, keywords=[]):
+            _function(function)
+            for argument in arguments:
+                _check(argument, depth + 1)
+        case _:
+            raise InvalidCost(f"unexpected {type(node).__name__} in an arithmetic expression")
+
+
+def _function(node: ast.AST) -> Callable[..., Number]:
+    match node:
+        case ast.Name(id=name) | ast.Attribute(value=ast.Name(id="math"), attr=name) if name in _FUNCTIONS:
+            return _FUNCTIONS[name]
+        case _:
+            raise InvalidCost("only abs, ceil, floor, max, min and sqrt can be called")
+
+
+def _evaluate(node: ast.AST, usage: Mapping[str, Any]) -> Number:
+    match node:
+        case ast.Constant(value=int() | float() as value):
+            return value
+        case ast.Name(id=name):
+            reported = usage.get(name)
+            return reported if isinstance(reported, int | float) else 0
+        case ast.Attribute(attr=name):
+            return _CONSTANTS[name]
+        case ast.UnaryOp(op=op, operand=operand):
+            value = _evaluate(operand, usage)
+            return -value if isinstance(op, ast.USub) else value
+        case ast.BinOp(left=left, op=op, right=right):
+            result: Number = _OPERATORS[type(op)](_evaluate(left, usage), _evaluate(right, usage))
+            return result
+        case ast.Call(func=function, args=arguments):
+            return _function(function)(*(_evaluate(argument, usage) for argument in arguments))
+        case _:
+            raise InvalidCost("not an arithmetic expression")

@@ -1,0 +1,165 @@
+"""proxy-rewrite: changes what the provider gets: address, method, host and headers."""
+
+import re
+from collections.abc import Mapping
+from typing import Any, ClassVar
+from urllib.parse import quote
+
+from controlplane.fallback.lua_values import tostring
+from controlplane.fallback.runtime.context import Context, Reply
+from controlplane.fallback.runtime.plugin import Conf, Owner, Plugin, Schema, Services
+from controlplane.fallback.runtime.templates import Template, template
+
+_METHODS = [
+    *("GET", "POST", "PUT", "HEAD", "DELETE", "OPTIONS", "MKCOL", "COPY"),
+    *("MOVE", "PROPFIND", "LOCK", "UNLOCK", "PATCH", "TRACE"),
+]
+_CAPTURE = re.compile(r"(?<!\\)\$\{?(\d+)\}?")
+_ONE = {"oneOf": [{"type": "string"}, {"type": "number"}]}
+_MANY = {
+    "oneOf": [
+        {"type": "string"},
+        {"type": "number"},
+        {"type": "array", "minItems": 1, "items": _ONE},
+    ]
+}
+_FIELDS = {"type": "object", "minProperties": 1, "patternProperties": {"^[^:]+$": _MANY}}
+_SAFE = "/:@!$&'()*+,;=~-._"
+
+Operation = tuple[str, list[Template]]
+
+
+class ProxyRewrite(Plugin):
+    """Header values may hold variables, and `$1` for what `regex_uri` has captured."""
+
+    name = "proxy-rewrite"
+    priority = 1008
+    schema: ClassVar[Schema] = {
+        "type": "object",
+        "properties": {
+            "uri": {"type": "string", "minLength": 1, "maxLength": 4096, "pattern": r"^\/.*"},
+            "method": {"type": "string", "enum": _METHODS},
+            "regex_uri": {"type": "array", "minItems": 2, "items": {"type": "string"}},
+            "host": {"type": "string", "pattern": r"^[0-9a-zA-Z\-.]+(:\d{1,5})?$"},
+            "headers": {
+                "oneOf": [
+                    {
+                        "type": "object",
+                        "minProperties": 1,
+                        "additionalProperties": False,
+                        "properties": {
+                            "add": _FIELDS,
+                            "set": _FIELDS,
+                            "remove": {
+                                "type": "array",
+                                "minItems": 1,
+                                "items": {"type": "string", "pattern": "^[^:]+$"},
+                            },
+                        },
+                    },
+                    {"type": "object", "minProperties": 1, "patternProperties": {"^[^:]+$": _ONE}},
+                ]
+            },
+            "use_real_request_uri_unsafe": {"type": "boolean", "default": False},
+        },
+        "minProperties": 1,
+    }
+
+    @classmethod
+    def problem(cls, conf: Conf, services: Services) -> str | None:
+        pairs = conf.get("regex_uri") or []
+        if len(pairs) % 2:
+            return "The length of regex_uri should be an even number"
+        for pattern, replacement in zip(pairs[::2], pairs[1::2], strict=True):
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                return f"invalid regex_uri({pattern}, {replacement}): {error}"
+        headers = conf.get("headers") or {}
+        if not _is_grouped(headers):
+            for name, value in headers.items():
+                if not isinstance(value, str | int | float) or isinstance(value, bool):
+                    return "invalid type as header value"
+                if not re.fullmatch(r"[0-9a-zA-Z\-_.!#$%&'*+^`|~]+", name):
+                    return "invalid field character in header"
+        return None
+
+    def __init__(self, conf: Conf, owner: Owner, services: Services) -> None:
+        super().__init__(conf, owner, services)
+        headers = conf.get("headers") or {}
+        grouped = _is_grouped(headers)
+        self._add = _operations(headers.get("add") or {} if grouped else {})
+        self._set = _operations(headers.get("set") or {} if grouped else headers)
+        self._remove = [name.lower() for name in (headers.get("remove") or [])] if grouped else []
+        pairs = conf.get("regex_uri") or []
+        self._patterns = [
+            (re.compile(pattern), replacement)
+            for pattern, replacement in zip(pairs[::2], pairs[1::2], strict=True)
+        ]
+        self._uri = template(conf["uri"]) if "uri" in conf else None
+
+    def rewrite(self, context: Context) -> Reply | None:
+        captures = self._rewrite_uri(context)
+        headers = context.headers
+        for name, values in self._add:
+            for value in values:
+                headers.add(name, _text(value, captures, context))
+        for name, values in self._set:
+            texts = [_text(value, captures, context) for value in values]
+            headers.set(name, texts[0] if len(texts) == 1 else texts)
+        for name in self._remove:
+            headers.set(name, None)
+        if "method" in self.conf:
+            context.method = self.conf["method"]
+        if "host" in self.conf:
+            context.values["upstream_host"] = self.conf["host"]
+        return None
+
+    def _rewrite_uri(self, context: Context) -> list[str] | None:
+        """Decide the address for an upstream; what a pattern has captured is returned."""
+        captures: list[str] | None = None
+        if self.conf["use_real_request_uri_unsafe"]:
+            context.values["upstream_target"] = context.address.raw
+            return None
+        if self._uri is not None:
+            path, mark, query = self._uri.text_for(context).partition("?")
+        elif self._patterns:
+            path, mark, query = context.address.path, "", ""
+            for pattern, replacement in self._patterns:
+                found = pattern.search(path)
+                if found is not None:
+                    captures = [found.group(), *(group or "" for group in found.groups())]
+                    path = path[: found.start()] + _captured(replacement, captures) + path[found.end() :]
+                    path, mark, query = path.partition("?")
+                    break
+        else:
+            return None
+        target = quote(path, safe=_SAFE)
+        queries = [text for text in (query if mark else "", context.query) if text]
+        context.values["upstream_target"] = target + ("?" + "&".join(queries) if queries else "")
+        return captures
+
+
+def _is_grouped(headers: Mapping[str, Any]) -> bool:
+    return any(isinstance(headers.get(name), dict | list) for name in ("add", "set", "remove"))
+
+
+def _operations(fields: Mapping[str, Any]) -> list[Operation]:
+    return [
+        (name.lower(), [template(tostring(one)) for one in (value if isinstance(value, list) else [value])])
+        for name, value in fields.items()
+    ]
+
+
+def _text(value: Template, captures: list[str] | None, context: Context) -> str:
+    if captures is None:
+        return value.text_for(context)
+    return template(_captured(value.text, captures)).text_for(context)
+
+
+def _captured(text: str, captures: list[str]) -> str:
+    def replace(found: re.Match[str]) -> str:
+        number = int(found.group(1))
+        return captures[number] if number < len(captures) else ""
+
+    return _CAPTURE.sub(replace, text)

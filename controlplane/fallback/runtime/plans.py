@@ -1,0 +1,211 @@
+"""Compiles plans when they are first needed, and forgets them when an object behind them changes."""
+
+from collections.abc import Mapping
+
+import structlog
+
+from controlplane.fallback.runtime.consumers import Identity, resolve_references
+from controlplane.fallback.runtime.context import Reply
+from controlplane.fallback.runtime.meta import is_disabled
+from controlplane.fallback.runtime.plan import Phases, Plan, Plugins, compile_phases, rewrite_steps
+from controlplane.fallback.runtime.plugin import Owner, Plugin, Services
+from controlplane.fallback.schema.validator import check
+from controlplane.fallback.state.objects import StoredObject
+from controlplane.fallback.state.store import Change, Store
+
+Registry = Mapping[str, type[Plugin]]
+
+_NOTHING = Phases()
+_KINDS_WITH_VARIABLES = (
+    "routes",
+    "services",
+    "plugin_configs",
+    "consumers",
+    "consumer_groups",
+    "global_rules",
+)
+
+
+class MissingObject(Exception):
+    """A route refers to an object that is not there; the reply is APISIX's."""
+
+    def __init__(self, reply: Reply) -> None:
+        super().__init__(reply.status)
+        self.reply = reply
+
+
+class Plans:
+    """Plans by route, and by route and consumer."""
+
+    def __init__(
+        self, store: Store, registry: Registry, services: Services, environ: Mapping[str, str]
+    ) -> None:
+        self._store = store
+        self._registry = registry
+        self._services = services
+        self._environ = environ
+        self._plugins: dict[str, Plugins] = {}
+        self._plans: dict[str, Plan] = {}
+        self._global: Phases | None = None
+        self._global_plugins: Plugins = {}
+        self._log = structlog.get_logger("gateway.plans")
+        self._body_readers = {
+            stored.key for kind in _KINDS_WITH_VARIABLES for stored in store.all(kind) if _reads_body(stored)
+        }
+        store.subscribe(self._changed)
+
+    def plan(self, route_key: str) -> Plan:
+        """The plan of a route before the consumer is known."""
+        plan = self._plans.get(route_key)
+        if plan is None:
+            stored = self._store.get(route_key)
+            if stored is None:
+                raise MissingObject(Reply(404, {"error_msg": "404 Route Not Found"}))
+            plan = self._plans[route_key] = self._compile(stored)
+        return plan
+
+    def plan_for(self, plan: Plan, identity: Identity) -> Plan:
+        """The plan with the plugins of a consumer and its group; the same plan if they have none."""
+        key = (identity.username, identity.group_id)
+        merged = plan.with_consumer.get(key)
+        if merged is None:
+            merged = plan.with_consumer[key] = self._merge_consumer(plan, identity)
+        return merged
+
+    def global_phases(self, plan: Plan | None) -> Phases:
+        """What the global rules run, before everything else; a plugin may yield to the route's own."""
+        if self._global is None:
+            self._global_plugins = self._merge_global_rules()
+            self._global = compile_phases(self._global_plugins.values())
+        if not self._global_plugins:
+            return _NOTHING
+        if plan is None or not any(plugin.yields_to_route for plugin in self._global_plugins.values()):
+            return self._global
+        return compile_phases(
+            plugin
+            for name, plugin in self._global_plugins.items()
+            if not (plugin.yields_to_route and name in plan.plugins)
+        )
+
+    def _compile(self, route: StoredObject) -> Plan:
+        value = route.value
+        service = self._parent("services", value.get("service_id"), Reply(404))
+        shared = self._parent("plugin_configs", value.get("plugin_config_id"), Reply(503))
+        plugins: dict[str, Plugin] = {}
+        for parent in (service, shared, route):
+            if parent is not None:
+                plugins.update(self._instances(parent))
+        service_value = service.value if service is not None else {}
+        upstream = {
+            name: item
+            for source in (service_value, value)
+            for name, item in source.items()
+            if name in ("upstream", "upstream_id", "timeout")
+        }
+        if "upstream" in value:
+            upstream.pop("upstream_id", None)
+        return Plan(
+            route_id=route.id,
+            route_key=route.resource_key,
+            route_name=value.get("name"),
+            service_id=service.id if service is not None else None,
+            service_name=service_value.get("name"),
+            route=upstream,
+            plugins=plugins,
+            phases=compile_phases(plugins.values()),
+        )
+
+    def _parent(self, kind: str, identifier: object, missing: Reply) -> StoredObject | None:
+        if identifier is None:
+            return None
+        stored = self._store.get(f"/{kind}/{identifier}")
+        if stored is None:
+            raise MissingObject(missing)
+        return stored
+
+    def _merge_consumer(self, plan: Plan, identity: Identity) -> Plan:
+        own: dict[str, Plugin] = {}
+        group = self._parent("consumer_groups", identity.group_id, Reply(503))
+        consumer = self._store.get(f"/consumers/{identity.username}")
+        for parent in (group, consumer):
+            if parent is not None:
+                own.update(self._instances(parent))
+        if not own:
+            return plan
+        merged = {**plan.plugins, **own}
+        brought = [plugin for name, plugin in own.items() if name not in plan.plugins]
+        return Plan(
+            route_id=plan.route_id,
+            route_key=plan.route_key,
+            route_name=plan.route_name,
+            service_id=plan.service_id,
+            service_name=plan.service_name,
+            route=plan.route,
+            plugins=merged,
+            phases=compile_phases(merged.values()),
+            consumer_rewrite=rewrite_steps(brought),
+        )
+
+    def _merge_global_rules(self) -> Plugins:
+        merged: dict[str, Plugin] = {}
+        twice: set[str] = set()
+        for rule in self._store.all("global_rules"):
+            for name, plugin in self._instances(rule).items():
+                if name in merged:
+                    twice.add(name)
+                merged[name] = plugin
+        for name in twice:
+            self._log.error("plugin in several global rules, not run", plugin=name)
+            del merged[name]
+        return merged
+
+    def _instances(self, stored: StoredObject) -> Plugins:
+        """The enabled plugins of one object, made once for each version of it."""
+        plugins = self._plugins.get(stored.key)
+        if plugins is None:
+            plugins = self._plugins[stored.key] = dict(self._make(stored))
+        return plugins
+
+    def _make(self, stored: StoredObject) -> list[tuple[str, Plugin]]:
+        made = []
+        owner = Owner(stored.resource_key, stored.modified_index)
+        for name, conf in (stored.value.get("plugins") or {}).items():
+            kind = self._registry.get(name)
+            if kind is None or not isinstance(conf, dict) or is_disabled(conf):
+                continue
+            conf = resolve_references(conf, self._environ)
+            for_consumer = stored.kind in ("consumers", "credentials") and kind.consumer_schema is not None
+            if for_consumer:
+                continue
+            problem = check(kind.schema, conf)
+            if problem is not None:
+                self._log.error("plugin left out", plugin=name, object=stored.key, problem=problem)
+                continue
+            made.append((name, kind(conf, owner, self._services)))
+        return made
+
+    @property
+    def read_bodies(self) -> bool:
+        """Whether something that runs before the provider is called looks into the body."""
+        return bool(self._body_readers)
+
+    def _changed(self, change: Change) -> None:
+        if change.after is not None and _reads_body(change.after):
+            self._body_readers.add(change.key)
+        else:
+            self._body_readers.discard(change.key)
+        self._plugins.pop(change.key, None)
+        if change.kind == "routes":
+            self._plans.pop(change.key, None)
+        elif change.kind == "global_rules":
+            self._global = None
+        elif change.kind in ("plugin_metadata", "secrets"):
+            self._plugins.clear()
+            self._plans.clear()
+            self._global = None
+        elif change.kind != "credentials":
+            self._plans.clear()
+
+
+def _reads_body(stored: StoredObject) -> bool:
+    return b"post_arg" in stored.plain or b"request_body" in stored.plain

@@ -1,0 +1,152 @@
+"""Takes a request through its route's phases to an answer."""
+
+import contextlib
+
+from controlplane.clock import Clock
+from controlplane.fallback import cjson
+from controlplane.fallback.http.exchange import Exchange
+from controlplane.fallback.http.pages import error_page
+from controlplane.fallback.routing.router import Router
+from controlplane.fallback.runtime.address import InvalidAddress, host_name, parse
+from controlplane.fallback.runtime.context import BodyUnavailable, Context, Reply, Streamed
+from controlplane.fallback.runtime.delivery import StreamDelivery
+from controlplane.fallback.runtime.ending import Ending
+from controlplane.fallback.runtime.plan import Phases, Plan, run_steps
+from controlplane.fallback.runtime.plans import MissingObject, Plans
+
+SERVER = "Sluice"
+NOT_FOUND = {"error_msg": "404 Route Not Found"}
+
+
+class Traffic:
+    """The handler of the traffic port."""
+
+    def __init__(self, router: Router, plans: Plans, clock: Clock, *, body_limit: int) -> None:
+        self._router = router
+        self._plans = plans
+        self._clock = clock
+        self._body_limit = body_limit
+
+    async def handle(self, exchange: Exchange) -> None:
+        """Answer one request."""
+        host = exchange.headers.get("host") or ""
+        try:
+            address = parse(exchange.target)
+        except InvalidAddress:
+            page = error_page(400) or b""
+            exchange.respond(400, [("Content-Type", "text/html; charset=utf-8")], page)
+            return
+        context = Context(exchange, address, host_name(host), self._clock)
+        _set_forwarded(context, host)
+        ending = Ending(context)
+        try:
+            reply = await self._run(context, ending)
+            if isinstance(reply, Streamed):
+                self._stream(context, reply, ending)
+            else:
+                self._respond(context, reply, ending)
+        except BaseException:
+            ending.run()
+            raise
+
+    async def _run(self, context: Context, ending: Ending) -> Reply:
+        """The phases up to an answer."""
+        if context.exchange.body_complete or self._plans.read_bodies:
+            # Whoever needs a body that is too large says so; who does not need it can still answer.
+            with contextlib.suppress(BodyUnavailable):
+                await context.read_body(self._body_limit)
+        key = self._router.find(context)
+        try:
+            plan = self._plans.plan(key) if key is not None else None
+        except MissingObject as missing:
+            return missing.reply
+        around = self._plans.global_phases(plan)
+        ending.phases.append(around)
+        context.plan = plan
+        reply = await run_steps(around.rewrite, context)
+        if reply is None and plan is None:
+            reply = await run_steps(around.access, context) or Reply(404, NOT_FOUND)
+        if reply is not None or plan is None:
+            return reply or Reply(404, NOT_FOUND)
+        return await self._run_plan(context, plan, around, ending)
+
+    async def _run_plan(self, context: Context, plan: Plan, around: Phases, ending: Ending) -> Reply:
+        ending.phases.append(plan.phases)
+        reply = await run_steps(plan.phases.rewrite, context)
+        if reply is not None:
+            return reply
+        if context.consumer is not None:
+            try:
+                merged = self._plans.plan_for(plan, context.consumer)
+            except MissingObject as missing:
+                return missing.reply
+            if merged is not plan:
+                plan = context.plan = merged
+                ending.phases[-1] = plan.phases
+                reply = await run_steps(plan.consumer_rewrite, context)
+                if reply is not None:
+                    return reply
+        for steps in (around.access, plan.phases.access, around.before_proxy, plan.phases.before_proxy):
+            reply = await run_steps(steps, context)
+            if reply is not None:
+                return reply
+        return Reply(503)
+
+    # The answer.
+
+    def _head(self, context: Context, reply: Reply, ending: Ending) -> None:
+        """Decide status and headers, and let the plugins change them."""
+        context.status = reply.status
+        statuses = context.upstream_statuses
+        if statuses and statuses[-1][:1] == "5":
+            context.response_headers.set("X-APISIX-Upstream-Status", ", ".join(statuses))
+        for one in ending.phases:
+            for step in one.header_filter:
+                step(context)
+
+    def _stream(self, context: Context, reply: Streamed, ending: Ending) -> None:
+        self._head(context, reply, ending)
+        filters = tuple(step for one in ending.phases for step in one.body_filter)
+        StreamDelivery(context, reply.relay, _sent(context), filters, ending.run).start()
+
+    def _respond(self, context: Context, reply: Reply, ending: Ending) -> None:
+        body, content_type = _body_of(reply)
+        headers = context.response_headers
+        self._head(context, reply, ending)
+        if headers.get("content-type") is None and content_type is not None:
+            headers.set("Content-Type", content_type)
+        for one in ending.phases:
+            for step in one.body_filter:
+                body = step(context, body, True)
+        context.bytes_sent = len(body)
+        ending.run()
+        if not context.exchange.closed:
+            context.exchange.respond(context.status, _sent(context), body)
+
+
+def _sent(context: Context) -> list[tuple[str, str]]:
+    return [("Server", SERVER), *context.response_headers.pairs()]
+
+
+def _body_of(reply: Reply) -> tuple[bytes, str | None]:
+    """The bytes of a reply and the content type that they have unless something else says so."""
+    match reply.body:
+        case None:
+            page = error_page(reply.status)
+            return (page, "text/html; charset=utf-8") if page is not None else (b"", None)
+        case dict() as value:
+            return cjson.encode(value) + b"\n", "text/plain; charset=utf-8"
+        case bytes() as data:
+            return data, "text/plain; charset=utf-8"
+        case text:
+            return text.encode("utf-8", "surrogateescape"), "text/plain; charset=utf-8"
+
+
+def _set_forwarded(context: Context, host: str) -> None:
+    """Say where the request came in; what the client claims about that does not count."""
+    headers = context.headers
+    port = host.rpartition(":")[2]
+    headers.set("x-forwarded-proto", "http")
+    headers.set("x-forwarded-host", host or context.host)
+    headers.set("x-forwarded-port", port if port.isdigit() and ":" in host else str(context.exchange.port))
+    headers.set("forwarded", None)

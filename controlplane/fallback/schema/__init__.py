@@ -1,0 +1,1 @@
+"""What an object and a plugin's configuration may look like."""

@@ -1,0 +1,332 @@
+"""The schemas of the objects themselves: routes, services, consumers and the rest."""
+
+from typing import Any
+
+METHODS = ["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "CONNECT", "TRACE", "PURGE"]
+
+ID = {
+    "anyOf": [
+        {"type": "string", "minLength": 1, "maxLength": 64, "pattern": r"^[a-zA-Z0-9\-_.]+$"},
+        {"type": "integer", "minimum": 1},
+    ]
+}
+NAME = {"type": "string", "minLength": 1, "maxLength": 256}
+DESC = {"type": "string", "maxLength": 256}
+LABELS = {
+    "type": "object",
+    "patternProperties": {
+        ".*": {"type": "string", "pattern": r"^\S+$", "minLength": 1, "maxLength": 256},
+    },
+}
+TIMESTAMP = {"type": "integer"}
+METHOD = {"type": "string", "enum": METHODS}
+HOST = {"type": "string", "pattern": r"^\*$|^\*?[0-9a-zA-Z\-._\[\]:]+$"}
+_IPV4_PART = r"([0-9]|[1-9][0-9]|1[0-9]{2}|2[0-4][0-9]|25[0-5])"
+IP = [
+    {"title": "IPv4", "type": "string", "format": "ipv4"},
+    {
+        "title": "IPv4/CIDR",
+        "type": "string",
+        "pattern": "^" + r"\.".join([_IPV4_PART] * 4) + "/([12]?[0-9]|3[0-2])$",
+    },
+    {"title": "IPv6", "type": "string", "format": "ipv6"},
+    {
+        "title": "IPv6/CIDR",
+        "type": "string",
+        "pattern": r"^([a-fA-F0-9]{0,4}:){1,8}(:[a-fA-F0-9]{0,4}){0,8}([a-fA-F0-9]{0,4})?/[0-9]{1,3}$",
+    },
+]
+REMOTE_ADDR = {"type": "string", "anyOf": IP}
+TIMEOUT = {
+    "type": "object",
+    "properties": {
+        "connect": {"type": "number", "exclusiveMinimum": 0},
+        "send": {"type": "number", "exclusiveMinimum": 0},
+        "read": {"type": "number", "exclusiveMinimum": 0},
+    },
+    "required": ["connect", "send", "read"],
+}
+PLUGINS = {"type": "object"}
+META = {
+    "type": "object",
+    "properties": {
+        "disable": {"type": "boolean"},
+        "error_response": {"oneOf": [{"type": "string"}, {"type": "object"}]},
+        "priority": {"type": "integer"},
+        "filter": {"type": "array"},
+        "pre_function": {"type": "string"},
+    },
+    "additionalProperties": False,
+}
+
+
+def _statuses(default: list[int]) -> dict[str, Any]:
+    return {
+        "type": "array",
+        "minItems": 1,
+        "items": {"type": "integer", "minimum": 200, "maximum": 599},
+        "uniqueItems": True,
+        "default": default,
+    }
+
+
+def _count(default: int, least: int = 1) -> dict[str, Any]:
+    return {"type": "integer", "minimum": least, "maximum": 254, "default": default}
+
+
+def _seconds() -> dict[str, Any]:
+    return {"type": "integer", "minimum": 1, "default": 1}
+
+
+ACTIVE_CHECK = {
+    "type": "object",
+    "properties": {
+        "type": {"type": "string", "enum": ["http", "https", "tcp"], "default": "http"},
+        "timeout": {"type": "number", "default": 1},
+        "concurrency": {"type": "integer", "default": 10},
+        "host": HOST,
+        "port": {"type": "integer", "minimum": 1, "maximum": 65535},
+        "http_method": {"type": "string", "enum": METHODS, "default": "GET"},
+        "http_path": {"type": "string", "default": "/"},
+        "http_req_body": {"type": "string", "default": ""},
+        "https_verify_certificate": {"type": "boolean", "default": True},
+        "healthy": {
+            "type": "object",
+            "properties": {
+                "interval": _seconds(),
+                "http_statuses": _statuses([200, 302]),
+                "successes": _count(2),
+            },
+        },
+        "unhealthy": {
+            "type": "object",
+            "properties": {
+                "interval": _seconds(),
+                "http_statuses": _statuses([429, 404, 500, 501, 502, 503, 504, 505]),
+                "http_failures": _count(5),
+                "tcp_failures": _count(2),
+                "timeouts": _count(3),
+            },
+        },
+        "req_headers": {"type": "array", "minItems": 1, "items": {"type": "string"}},
+    },
+}
+_PASSIVE_CHECK = {
+    "type": "object",
+    "properties": {
+        "type": {"type": "string", "enum": ["http", "https", "tcp"], "default": "http"},
+        "healthy": {
+            "type": "object",
+            "properties": {
+                "http_statuses": _statuses([*range(200, 209), 226, *range(300, 309)]),
+                "successes": _count(5, 0),
+            },
+        },
+        "unhealthy": {
+            "type": "object",
+            "properties": {
+                "http_statuses": _statuses([429, 500, 503]),
+                "tcp_failures": _count(2, 0),
+                "timeouts": _count(7, 0),
+                "http_failures": _count(5, 0),
+            },
+        },
+    },
+}
+_NODES = {
+    "anyOf": [
+        {"type": "object", "patternProperties": {".*": {"type": "integer", "minimum": 0}}},
+        {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {
+                    "host": HOST,
+                    "port": {"type": "integer", "minimum": 1, "maximum": 65535},
+                    "weight": {"type": "integer", "minimum": 0},
+                    "priority": {"type": "integer", "default": 0},
+                    "metadata": {"type": "object"},
+                },
+                "required": ["host", "weight"],
+            },
+        },
+    ]
+}
+
+
+def _described(**properties: Any) -> dict[str, Any]:
+    """Properties of an object that has a name, a description and labels."""
+    return {
+        "id": ID,
+        "name": NAME,
+        "desc": DESC,
+        "labels": LABELS,
+        "create_time": TIMESTAMP,
+        "update_time": TIMESTAMP,
+        **properties,
+    }
+
+
+UPSTREAM: dict[str, Any] = {
+    "type": "object",
+    "properties": _described(
+        nodes=_NODES,
+        retries={"type": "integer", "minimum": 0},
+        retry_timeout={"type": "number", "minimum": 0},
+        timeout=TIMEOUT,
+        tls={"type": "object", "properties": {"verify": {"type": "boolean", "default": False}}},
+        keepalive_pool={
+            "type": "object",
+            "properties": {
+                "size": {"type": "integer", "minimum": 1, "default": 320},
+                "idle_timeout": {"type": "number", "minimum": 0, "default": 60},
+                "requests": {"type": "integer", "minimum": 1, "default": 1000},
+            },
+        },
+        type={"type": "string", "default": "roundrobin"},
+        checks={
+            "type": "object",
+            "properties": {"active": ACTIVE_CHECK, "passive": _PASSIVE_CHECK},
+            "anyOf": [{"required": ["active"]}, {"required": ["active", "passive"]}],
+        },
+        hash_on={
+            "type": "string",
+            "enum": ["vars", "header", "cookie", "consumer", "vars_combinations"],
+            "default": "vars",
+        },
+        key={"type": "string"},
+        scheme={
+            "enum": ["grpc", "grpcs", "http", "https", "tcp", "tls", "udp", "kafka"],
+            "default": "http",
+        },
+        discovery_type={"type": "string"},
+        discovery_args={"type": "object"},
+        pass_host={"type": "string", "enum": ["pass", "node", "rewrite"], "default": "pass"},
+        upstream_host=HOST,
+        service_name=NAME,
+    ),
+    "oneOf": [{"required": ["nodes"]}, {"required": ["service_name", "discovery_type"]}],
+    "additionalProperties": False,
+}
+
+
+def _at_most_one_of(one: str, many: str) -> dict[str, Any]:
+    neither = {"not": {"anyOf": [{"required": [one]}, {"required": [many]}]}}
+    return {"oneOf": [neither, {"required": [one]}, {"required": [many]}]}
+
+
+_TARGETS = ["plugins", "upstream", "upstream_id", "service_id"]
+
+ROUTE: dict[str, Any] = {
+    "type": "object",
+    "properties": _described(
+        uri={"type": "string", "minLength": 1, "maxLength": 4096},
+        uris={"type": "array", "items": {"type": "string"}, "minItems": 1, "uniqueItems": True},
+        priority={"type": "integer", "default": 0},
+        methods={"type": "array", "items": METHOD, "uniqueItems": True},
+        host=HOST,
+        hosts={"type": "array", "items": HOST, "minItems": 1, "uniqueItems": True},
+        remote_addr=REMOTE_ADDR,
+        remote_addrs={"type": "array", "items": REMOTE_ADDR, "minItems": 1, "uniqueItems": True},
+        timeout=TIMEOUT,
+        vars={"type": "array"},
+        plugins=PLUGINS,
+        plugin_config_id=ID,
+        upstream=UPSTREAM,
+        service_id=ID,
+        upstream_id=ID,
+        enable_websocket={"type": "boolean"},
+        status={"type": "integer", "enum": [1, 0], "default": 1},
+    ),
+    "allOf": [
+        {"oneOf": [{"required": ["uri"]}, {"required": ["uris"]}]},
+        _at_most_one_of("host", "hosts"),
+        _at_most_one_of("remote_addr", "remote_addrs"),
+    ],
+    "anyOf": [{"required": [target, address]} for address in ("uri", "uris") for target in _TARGETS],
+    "additionalProperties": False,
+}
+
+SERVICE: dict[str, Any] = {
+    "type": "object",
+    "properties": _described(
+        plugins=PLUGINS,
+        upstream=UPSTREAM,
+        upstream_id=ID,
+        enable_websocket={"type": "boolean"},
+        hosts={"type": "array", "items": HOST, "minItems": 1, "uniqueItems": True},
+    ),
+    "additionalProperties": False,
+}
+
+CONSUMER: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "id": ID,
+        "username": {"type": "string", "minLength": 1, "maxLength": 256, "pattern": r"^[a-zA-Z0-9_\-]+$"},
+        "desc": DESC,
+        "labels": LABELS,
+        "create_time": TIMESTAMP,
+        "update_time": TIMESTAMP,
+        "group_id": ID,
+        "plugins": PLUGINS,
+    },
+    "required": ["username"],
+    "additionalProperties": False,
+}
+
+CREDENTIAL: dict[str, Any] = {
+    "type": "object",
+    "properties": _described(plugins={"type": "object", "maxProperties": 1}),
+    "additionalProperties": False,
+}
+
+CONSUMER_GROUP: dict[str, Any] = {
+    "type": "object",
+    "properties": _described(plugins=PLUGINS),
+    "required": ["id", "plugins"],
+    "additionalProperties": False,
+}
+
+PLUGIN_CONFIG: dict[str, Any] = {
+    "type": "object",
+    "properties": _described(name={"type": "string"}, plugins=PLUGINS),
+    "required": ["id", "plugins"],
+    "additionalProperties": False,
+}
+
+GLOBAL_RULE: dict[str, Any] = {
+    "type": "object",
+    "properties": {"id": ID, "create_time": TIMESTAMP, "update_time": TIMESTAMP, "plugins": PLUGINS},
+    "required": ["id", "plugins"],
+    "additionalProperties": False,
+}
+
+SECRETS: dict[str, dict[str, Any]] = {
+    "vault": {
+        "type": "object",
+        "properties": {
+            "uri": {"type": "string"},
+            "prefix": {"type": "string"},
+            "token": {"type": "string"},
+            "namespace": {"type": "string"},
+        },
+        "required": ["uri", "prefix", "token"],
+    },
+    "aws": {
+        "type": "object",
+        "properties": {
+            "access_key_id": {"type": "string"},
+            "secret_access_key": {"type": "string"},
+            "session_token": {"type": "string"},
+            "region": {"type": "string", "default": "us-east-1"},
+            "endpoint_url": {"type": "string"},
+        },
+        "required": ["access_key_id", "secret_access_key"],
+    },
+    "gcp": {
+        "type": "object",
+        "properties": {"auth_config": {"type": "object"}, "auth_file": {"type": "string"}},
+        "oneOf": [{"required": ["auth_config"]}, {"required": ["auth_file"]}],
+    },
+}

@@ -1,0 +1,1 @@
+"""What the gateway has been told: the objects, kept on disk."""
