@@ -132,9 +132,10 @@ class Stack:
         environ = {
             **self._plain_environ(),
             "SLUICE_FALLBACK_ADMIN_KEY": self.secrets.fallback_admin_key,
-            "SLUICE_REDIS_URL": self._redis_url(),
+            "SLUICE_MASTER_KEY": self.secrets.master_key,
         }
-        command = self._python("controlplane.fallback", environ=environ)
+        # Streams that are open may finish meanwhile.
+        command = self._python("controlplane.fallback", environ=environ, grace_s=10)
         url = local_url(settings.host, settings.gateway_port)
         return Part("gateway", url, command, problem, needs=frozenset({"valkey"}))
 
