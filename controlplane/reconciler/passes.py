@@ -1,13 +1,13 @@
 """One pass over one gateway: gather, plan, apply, record."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from controlplane.clock import Clock
 from controlplane.core.compile import Compiled, Compiler
 from controlplane.core.desired import DesiredState
-from controlplane.core.diff import Digest
+from controlplane.core.diff import Digest, LiveObject
 from controlplane.core.objects import ObjectKey
 from controlplane.core.plan import Plan, Reason, plan_against_applied, plan_against_live
 from controlplane.core.render import BadTemplate
@@ -62,10 +62,20 @@ class GatewayPass:
         live = await self.gateway.read()
         plan = plan_against_live(compiled.objects, live, self.applied, owner=self.owner, digest=self.digest)
         self.foreign = {item.key for item in plan.foreign}
-        # What is there as it should be counts as written, whoever wrote it: a crash may have come between.
-        touched = {step.key for step in plan.steps} | self.foreign
-        self.applied = {item.key: item.hash for item in compiled.objects if item.key not in touched}
+        await self._take_stock(compiled, plan, live)
         return plan
+
+    async def _take_stock(self, compiled: Compiled, plan: Plan, live: Mapping[ObjectKey, LiveObject]) -> None:
+        """What is as it should be counts as written, whoever wrote it: a crash may have come between."""
+        touched = {step.key for step in plan.steps} | self.foreign
+        right = {item.key: item for item in compiled.objects if item.key not in touched}
+        new = [item for item in right.values() if self.applied.get(item.key) != item.hash]
+        vanished = [key for key in self.applied if key not in live and key not in right]
+        results = [ObjectResult(item.key, item.declared_by, item.hash, None) for item in new]
+        results += [ObjectResult(key, str(Reason.WITHDRAWN), None, None) for key in vanished]
+        if results:
+            await self.store.record(PassReport(self.record.id, self._now(), self.replica), results)
+        self.applied = {key: item.hash for key, item in right.items()}
 
     async def _apply(self, plan: Plan) -> list[Result]:
         if not plan:
