@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import typer
 
-from cli import stack
+from cli import apply, database, keys, objects, stack
 from cli.exit_codes import ExitCode
 from controlplane.errors import SluiceError
 
@@ -21,7 +21,8 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-stack.add_to(app)
+for group in (stack, apply, objects, keys, database):
+    group.add_to(app)
 
 
 def main(arguments: Sequence[str]) -> int:

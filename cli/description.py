@@ -1,0 +1,91 @@
+"""A queue with everything that is known of it."""
+
+from typing import Any
+
+from cli.rendering import table
+from cli.service import Service, path_of
+
+Value = dict[str, Any]  # Any: what the REST API shows
+
+
+def description(service: Service, ref: str) -> Value:
+    """The queue, how its limits are enforced, and how its objects stand on each gateway."""
+    queue = service.get(path_of("queues", ref))
+    enforcement = service.get(path_of("queues", ref, "enforcement"))
+    objects = service.get(path_of("queues", ref, "objects"))["items"]
+    return {
+        "queue": queue,
+        "addresses": enforcement.get("addresses", []),
+        "enforcement": enforcement.get("limits", []),
+        "problems": enforcement.get("problems", []),
+        "objects": objects,
+    }
+
+
+def described(value: Value) -> str:
+    """The description as a page of text."""
+    queue = value["queue"]
+    facts = {
+        "id": queue["id"],
+        "source": queue["source"],
+        "revision": str(queue["version"]),
+        "access": queue.get("access", "keys"),
+        "balancer": queue.get("balancer", "roundrobin"),
+        "fallback": ", ".join(queue.get("fallback") or ()) or "none",
+        "tenant": queue.get("tenant") or "none",
+    }
+    parts = ["\n".join([f"queue {queue['name']}", *(f"  {name:<9} {text}" for name, text in facts.items())])]
+    parts.append("members\n" + _indented(_members(queue)))
+    if value["enforcement"]:
+        parts.append("limits\n" + _indented(_limits(value)))
+    else:
+        parts.append("limits\n  none")
+    if value["problems"]:
+        lines = [f"  {item['field']}: {item['message']}" for item in value["problems"]]
+        parts.append("\n".join(["not enforced", *lines]))
+    parts.append("\n".join(["addresses", *(f"  {address}" for address in value["addresses"])]))
+    parts.append("gateway objects\n" + _indented(_objects(value)))
+    return "\n\n".join(parts)
+
+
+def _members(queue: Value) -> str:
+    rows = [
+        [
+            member["name"],
+            member["provider"],
+            member.get("model") or "the client's",
+            str(member.get("priority", 0)),
+            str(member.get("weight", 1)),
+        ]
+        for member in queue["members"]
+    ]
+    return table(["NAME", "PROVIDER", "MODEL", "PRIORITY", "WEIGHT"], rows)
+
+
+def _limits(value: Value) -> str:
+    rows = [
+        [
+            item["limit"],
+            item["path"],
+            item["mechanism"],
+            item["object"],
+            item["exactness"],
+            item["worst_overshoot"],
+        ]
+        for item in value["enforcement"]
+    ]
+    return table(["LIMIT", "DECLARED AT", "ENFORCED BY", "ON", "EXACTNESS", "WORST OVERSHOOT"], rows)
+
+
+def _objects(value: Value) -> str:
+    if not value["objects"]:
+        return "none yet"
+    rows = [
+        [item["gateway"], f"{item['kind']}/{item['id']}", item["state"], item.get("error") or ""]
+        for item in value["objects"]
+    ]
+    return table(["GATEWAY", "OBJECT", "STATE", "ERROR"], rows)
+
+
+def _indented(text: str) -> str:
+    return "\n".join(f"  {line}" for line in text.splitlines())

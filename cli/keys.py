@@ -1,0 +1,57 @@
+"""ctl keys: keys of applications."""
+
+from typing import Annotated
+
+import typer
+
+from cli.rendering import Output
+from cli.session import TIMEOUT_S, say, settings, show_convergence
+
+
+def add_to(app: typer.Typer) -> None:
+    keys = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+    # Without a callback a group of one command would become that command itself.
+    keys.callback()(_keys)
+    keys.command()(create)
+    app.add_typer(keys, name="keys")
+
+
+def _keys() -> None:
+    """Keys of applications."""
+
+
+def create(
+    name: Annotated[str, typer.Argument(help="What to call the key.")],
+    queue: Annotated[list[str] | None, typer.Option("--queue", "-q", help="A queue that it opens.")] = None,
+    provider: Annotated[
+        list[str] | None, typer.Option("--provider", help="A provider that it may call directly.")
+    ] = None,
+    tenant: Annotated[str | None, typer.Option(help="Whose it is.")] = None,
+    expires_at: Annotated[str | None, typer.Option(help="When it ends, as 2030-01-31T12:00:00Z.")] = None,
+    output: Annotated[Output, typer.Option("--output", "-o", help="How to print it.")] = Output.TABLE,
+    timeout: Annotated[
+        float, typer.Option(min=0, max=3600, help="Seconds to wait for the gateways.")
+    ] = TIMEOUT_S,
+) -> None:
+    """Make up a key and print it, this once; then wait until every gateway knows it."""
+    from cli.rendering import as_json, as_yaml
+    from cli.service import connected
+
+    wanted = {
+        "name": name,
+        "queues": queue,
+        "providers": provider,
+        "tenant": tenant,
+        "expires_at": expires_at,
+    }
+    with connected(settings()) as service:
+        made = service.create("keys", {field: value for field, value in wanted.items() if value})
+        match output:
+            case Output.JSON:
+                typer.echo(as_json(made))
+            case Output.YAML:
+                typer.echo(as_yaml(made))
+            case Output.TABLE:
+                typer.echo(made["key"])
+        say("the key is shown this once; keep it now")
+        show_convergence(service, made["version"], timeout, [("keys", name)])

@@ -1,0 +1,162 @@
+"""The admin service as `ctl` sees it: its REST API, and how to find it."""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, TypeAlias
+from urllib.parse import quote, urlsplit
+
+import httpx
+
+from controlplane.embedded.home import Home
+from controlplane.embedded.stack_secrets import read_admin_token
+from controlplane.embedded.state import StackState
+from controlplane.errors import Problem, SluiceError, Unauthorized, Unavailable
+from controlplane.settings import Settings
+
+Json: TypeAlias = dict[str, Any]  # Any: what a REST API answers
+
+TIMEOUT_S = 30.0
+PAGE = 200
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+class ServiceRefused(SluiceError):
+    """The service answered 4xx: the request is wrong, and stays wrong when repeated."""
+
+    def __init__(
+        self, message: str, *, status: int, remedy: str | None = None, problems: tuple[Problem, ...] = ()
+    ) -> None:
+        super().__init__(message, remedy=remedy, problems=problems)
+        self.status = status
+
+
+class Service:
+    """One admin service. Raises Unavailable, Unauthorized and ServiceRefused."""
+
+    def __init__(self, client: httpx.Client) -> None:
+        self._client = client
+
+    def items(self, path: str, **filters: str) -> list[Json]:
+        """Every entry of a list, over all its pages."""
+        found: list[Json] = []
+        query: dict[str, str | int] = {"limit": PAGE, **filters}
+        while True:
+            page = self.call("GET", path, params=query)
+            found += page["items"]
+            if not page.get("next_cursor"):
+                return found
+            query["cursor"] = page["next_cursor"]
+
+    def get(self, path: str, **filters: str) -> Json:
+        return self.call("GET", path, params=filters)
+
+    def create(self, path: str, body: Json) -> Json:
+        return self.call("POST", path, json=body)
+
+    def delete(self, path: str) -> int | None:
+        """Remove an object; the revision that the removal made."""
+        answer = self._send("DELETE", path)
+        revision = answer.headers.get("sluice-revision", "")
+        return int(revision) if revision.isdecimal() else None
+
+    def apply(self, document: Json, *, dry_run: bool) -> Json:
+        return self.call("POST", "apply", json=document, params={"dry_run": str(dry_run).lower()})
+
+    def call(self, method: str, path: str, **request: Any) -> Json:  # Any: httpx's own options
+        answer = self._send(method, path, **request)
+        try:
+            value = answer.json()
+        except ValueError:
+            value = None
+        if not isinstance(value, dict):
+            raise Unavailable(f"{self._client.base_url} answered something else than JSON; is it Sluice?")
+        return value
+
+    def _send(self, method: str, path: str, **request: Any) -> httpx.Response:
+        try:
+            answer = self._client.request(method, path, **request)
+        except httpx.TransportError as error:
+            why = str(error) or type(error).__name__
+            raise Unavailable(
+                f"the admin service at {_origin(self._client)} cannot be reached: {why}",
+                remedy="`ctl up` starts one on this machine; SLUICE_URL names another",
+            ) from error
+        if answer.status_code >= 400:
+            raise _error(answer)
+        return answer
+
+
+def path_of(plural: str, ref: str, *below: str) -> str:
+    """Where an object is addressed."""
+    return "/".join((plural, quote(ref, safe=""), *below))
+
+
+@contextmanager
+def connected(settings: Settings, environ: Mapping[str, str] = os.environ) -> Iterator[Service]:
+    """The service that the settings name, or the one that runs on this machine."""
+    url = service_url(settings)
+    local = urlsplit(url).hostname in LOOPBACK
+    token = _token(settings, environ, local=local)
+    with httpx.Client(
+        base_url=f"{url.rstrip('/')}/api/v1/",
+        headers={"authorization": f"Bearer {token}", "user-agent": "ctl"},
+        timeout=TIMEOUT_S,
+        trust_env=not local,
+    ) as client:
+        yield Service(client)
+
+
+def service_url(settings: Settings) -> str:
+    """SLUICE_URL; else the stack that runs in this SLUICE_HOME, whatever its ports; else the usual port."""
+    home = Home.at(settings.home)
+    if settings.url is None and home.supervisor() is not None and (state := StackState.load(home.state_file)):
+        for part in state.parts:
+            if part.name == "service" and part.address:
+                return part.address
+    return settings.service_url
+
+
+def _token(settings: Settings, environ: Mapping[str, str], *, local: bool) -> str:
+    for secret in (settings.token, settings.admin_token):
+        if secret is not None:
+            return secret.get_secret_value()
+    folder = Home.at(settings.home).secrets
+    # The token of this machine's stack is no business of a service elsewhere.
+    token = read_admin_token(folder) if local else None
+    if token is None:
+        raise Unauthorized(
+            f"there is no token for {service_url(settings)}",
+            remedy="SLUICE_TOKEN holds it"
+            + (
+                f"; that of `ctl up` is kept in {folder}, which you cannot read or is not there"
+                if local
+                else ""
+            ),
+        )
+    return token
+
+
+def _origin(client: httpx.Client) -> str:
+    return f"{client.base_url.scheme}://{client.base_url.netloc.decode()}"
+
+
+def _error(answer: httpx.Response) -> SluiceError:
+    try:
+        body = answer.json()
+    except ValueError:
+        body = None
+    if not isinstance(body, dict):
+        body = {}
+    message = str(body.get("detail") or body.get("title") or f"the service answered {answer.status_code}")
+    remedy = body.get("remedy")
+    problems = tuple(
+        Problem(str(item.get("field", "")), str(item.get("message", "")), item.get("remedy"))
+        for item in body.get("errors") or ()
+        if isinstance(item, dict)
+    )
+    if answer.status_code == 401:
+        return Unauthorized(message, remedy=remedy or "SLUICE_TOKEN holds the token that ctl sends")
+    if answer.status_code >= 500:
+        return Unavailable(message, remedy=remedy or "`ctl status` and `ctl logs service` say more")
+    return ServiceRefused(message, status=answer.status_code, remedy=remedy, problems=problems)

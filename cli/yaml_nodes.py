@@ -1,0 +1,156 @@
+"""YAML as plain values, with the line and column of each, read by the rules of YAML 1.2 where 1.1 surprises.
+
+`yes` and `on` are texts, `0123` is 123, `1:30` and `2030-01-31` are texts; a name that is written twice is an
+error; aliases may not grow a file beyond measure.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import yaml
+
+LARGEST_FILE = 10_000_000
+MOST_VALUES = 500_000
+DEEPEST = 64
+
+_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+Loc: TypeAlias = tuple[str | int, ...]
+Replace: TypeAlias = Callable[[Loc, str, "Position"], str]
+
+_TAG = "tag:yaml.org,2002:"
+_DECIMAL = re.compile(r"[-+]?[0-9][0-9_]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """A place in a file, both from 1 as editors count."""
+
+    line: int
+    column: int
+
+    @classmethod
+    def of(cls, mark: Any) -> "Position":  # Any: the C and the Python parser have marks of their own
+        return cls(mark.line + 1, mark.column + 1)
+
+
+class YamlProblem(Exception):
+    """The text is no YAML that we take."""
+
+    def __init__(self, position: Position, message: str, remedy: str) -> None:
+        super().__init__(message)
+        self.position = position
+        self.message = message
+        self.remedy = remedy
+
+
+@dataclass
+class Reader:
+    """Turns one text into values. `replace` sees every text value and says what stands in its place."""
+
+    replace: Replace
+    positions: dict[Loc, Position] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._constructor = yaml.constructor.SafeConstructor()
+        self._open: set[int] = set()
+        self._count = 0
+
+    def read(self, text: str) -> Any:  # Any: what a file says, not checked yet
+        """The values of the text. Raises YamlProblem."""
+        try:
+            self._check_depth(text)
+            node = yaml.compose(text, Loader=_Loader)
+        except yaml.MarkedYAMLError as error:
+            position = Position.of(error.problem_mark) if error.problem_mark else Position(1, 1)
+            raise YamlProblem(position, f"{error.problem}", "mend the YAML there") from None
+        except yaml.YAMLError:
+            raise YamlProblem(
+                Position(1, 1), "has characters that YAML does not allow", "remove them"
+            ) from None
+        if node is None:
+            raise YamlProblem(
+                Position(1, 1), "the file is empty", "declare something: queues, providers, keys"
+            )
+        return self._value(node, ())
+
+    def _check_depth(self, text: str) -> None:
+        """The parser in C goes down as deep as the text, whatever the stack holds; so look before."""
+        depth = 0
+        for event in yaml.parse(text, Loader=_Loader):
+            if isinstance(event, yaml.CollectionStartEvent):
+                depth += 1
+            elif isinstance(event, yaml.CollectionEndEvent):
+                depth -= 1
+            if depth > DEEPEST:
+                raise YamlProblem(Position.of(event.start_mark), "is nested too deeply", "write it flatter")
+
+    def _value(self, node: yaml.Node, loc: Loc) -> Any:
+        here = Position.of(node.start_mark)
+        self.positions.setdefault(loc, here)
+        self._count += 1
+        if self._count > MOST_VALUES or len(loc) > DEEPEST:
+            raise YamlProblem(here, "the file is too large with its aliases written out", "split it")
+        if isinstance(node, yaml.ScalarNode):
+            return self._scalar(node, loc, here)
+        if id(node) in self._open:
+            raise YamlProblem(here, "the alias contains itself", "write the value out")
+        self._open.add(id(node))
+        try:
+            if isinstance(node, yaml.SequenceNode):
+                return [self._value(item, (*loc, index)) for index, item in enumerate(node.value)]
+            if isinstance(node, yaml.MappingNode) and node.tag == _TAG + "map":
+                return self._mapping(node, loc)
+        finally:
+            self._open.discard(id(node))
+        raise YamlProblem(here, f"the tag {node.tag} is not taken", "remove the tag")
+
+    def _mapping(self, node: yaml.MappingNode, loc: Loc) -> dict[str, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            name = self._name(key)
+            if name in seen and key.tag != _TAG + "merge":
+                raise YamlProblem(
+                    Position.of(key.start_mark), f"{name!r} is written twice", "keep one of the two"
+                )
+            seen.add(name)
+        try:
+            self._constructor.flatten_mapping(node)
+        except yaml.constructor.ConstructorError as error:
+            raise YamlProblem(Position.of(node.start_mark), f"{error.problem}", "mend the merge") from None
+        # A merged name comes first and one that is written here after it, which therefore wins.
+        last = {self._name(key): (key, value) for key, value in node.value}
+        values: dict[str, Any] = {}
+        for name, (key, value) in last.items():
+            self.positions[(*loc, name)] = Position.of(key.start_mark)
+            values[name] = self._value(value, (*loc, name))
+        return values
+
+    def _name(self, key: yaml.Node) -> str:
+        if not isinstance(key, yaml.ScalarNode):
+            raise YamlProblem(Position.of(key.start_mark), "a name must be a text", "write name: value")
+        return str(key.value)
+
+    def _scalar(self, node: yaml.ScalarNode, loc: Loc, here: Position) -> Any:
+        text: str = node.value
+        kind = node.tag.removeprefix(_TAG)
+        if kind == "null" and not node.style:
+            return None
+        if kind == "bool" and text.lower() in ("true", "false"):
+            return text.lower() == "true"
+        if kind in ("int", "float") and ":" not in text:
+            return self._number(node, kind, here)
+        if kind in ("str", "bool", "int", "float", "timestamp", "null", "value"):
+            return self.replace(loc, text, here)
+        raise YamlProblem(here, f"the tag {node.tag} is not taken", "remove the tag")
+
+    def _number(self, node: yaml.ScalarNode, kind: str, here: Position) -> int | float:
+        try:
+            if kind == "int" and _DECIMAL.fullmatch(node.value):
+                return int(node.value.replace("_", ""))
+            number: int | float = self._constructor.construct_object(node)
+        except ValueError:
+            raise YamlProblem(here, "is no number that can be read", "write a smaller one") from None
+        return number
