@@ -1,0 +1,114 @@
+"""Where limits are held, and which ones are refused with a remedy."""
+
+from typing import Any
+
+import pytest
+
+from controlplane.core.enforcement import Mechanism, place, unenforceable
+from controlplane.core.spec import QueueSpec
+from tests.fixtures.specs import compiled, desired, document, member, queue
+
+# Any: limits as users write them.
+
+
+def placed(*limits: dict[str, Any], **parts: Any) -> list[Mechanism]:
+    spec = QueueSpec.model_validate(queue(limits=list(limits), **parts))
+    placements = place(spec)
+    assert placements.problems == ()
+    return [item.mechanism for item in placements.placed]
+
+
+def refused(values: dict[str, Any]) -> dict[str, str]:
+    return {
+        problem.field: f"{problem.message}: {problem.remedy}" for problem in unenforceable(desired(values))
+    }
+
+
+@pytest.mark.parametrize(
+    ("limit", "mechanism"),
+    [
+        ({"tokens": 5, "per": "1m"}, Mechanism.LEVEL),
+        ({"prompt_tokens": 5, "per": "1m", "by": "key"}, Mechanism.LEVEL),
+        ({"completion_tokens": 5, "per": "1m", "by": "header:x-team"}, Mechanism.LEVEL),
+        ({"requests": 5, "per": "1s"}, Mechanism.COUNT),
+        ({"requests": 5, "refill_per_s": 1.5}, Mechanism.BUCKET),
+        ({"concurrency": 5}, Mechanism.CONCURRENCY),
+        ({"concurrency": 5, "by": "key"}, Mechanism.CONCURRENCY),
+    ],
+)
+def test_a_limit_of_a_queue_is_held_by(limit: dict[str, Any], mechanism: Mechanism) -> None:
+    assert placed(limit) == [mechanism]
+
+
+def test_a_member_s_limit_is_held_by_its_instance() -> None:
+    assert placed(members=[member(limits=[{"tokens": 5, "per": "1m"}])]) == [Mechanism.MEMBER]
+
+
+@pytest.mark.parametrize(
+    ("limit", "field", "word"),
+    [
+        ({"usd": 5, "per": "1d"}, "usd", "later release"),
+        ({"tokens": 5, "per": "month"}, "per", "fixed length"),
+        ({"tokens": 5, "per": "1m", "mode": "sliding"}, "mode", "fixed"),
+        ({"tokens": 5, "per": "1m", "strict": True}, "strict", "token-budget"),
+        ({"tokens": 5, "refill_per_s": 1}, "refill_per_s", "token-budget"),
+        ({"tokens": 5, "per": "1m", "by": "tenant"}, "by", "later release"),
+        ({"tokens": 5, "per": "1m", "by": "model"}, "by", "later release"),
+        ({"tokens": 5, "per": "1m", "then": "fallback"}, "then", "later release"),
+    ],
+)
+def test_what_cannot_be_enforced_is_refused_with_its_field_and_a_remedy(
+    limit: dict[str, Any], field: str, word: str
+) -> None:
+    found = refused(document(queues=[queue(limits=[limit])]))
+    assert list(found) == [f"queues.support.limits[0].{field}"]
+    assert word in found[f"queues.support.limits[0].{field}"]
+
+
+def test_members_limits_and_the_queue_s_own_tokens_do_not_go_together_on_stock_plugins() -> None:
+    limit = {"tokens": 5, "per": "1m"}
+    found = refused(document(queues=[queue(limits=[limit], members=[member(limits=[limit])])]))
+    assert "token-budget" in found["queues.support.members[0].limits[0].tokens"]
+
+
+def test_two_kinds_of_tokens_on_one_queue_are_refused() -> None:
+    limits = [{"tokens": 5, "per": "1m"}, {"prompt_tokens": 5, "per": "1h"}]
+    found = refused(document(queues=[queue(limits=limits)]))
+    assert "use tokens throughout" in found["queues.support.limits[1].prompt_tokens"]
+
+
+def test_two_limits_that_would_share_a_counter_are_refused() -> None:
+    limits = [{"tokens": 5, "per": "60s"}, {"tokens": 9, "per": "1m"}]
+    found = refused(document(queues=[queue(limits=limits)]))
+    assert "counts the same as limits[0]" in found["queues.support.limits[1].tokens"]
+
+
+def test_more_windows_than_slots_are_refused() -> None:
+    limits = [{"tokens": 5, "per": window} for window in ("1m", "1h", "2h", "1d")]
+    found = refused(document(queues=[queue(limits=limits)]))
+    assert "at most 3" in found["queues.support.limits[3].tokens"]
+
+
+@pytest.mark.parametrize("kind", ["providers", "keys"])
+def test_limits_that_span_queues_are_refused_for_now(kind: str) -> None:
+    limit = [{"tokens": 5, "per": "1m"}]
+    item = {"name": "openai-main", "type": "openai"} if kind == "providers" else {"name": "web"}
+    found = refused(document(**{kind: [item | {"limits": limit}]}))
+    assert any(field.startswith(f"{kind}.") and field.endswith(".limits") for field in found)
+
+
+def test_a_bedrock_member_is_refused_because_no_address_speaks_its_protocol() -> None:
+    account = {"name": "openai-main", "type": "bedrock", "region": "eu-west-1", "access_key_id": "A"}
+    found = refused(document(providers=[account]))
+    assert "Converse" in found["queues.support.members[0].provider"]
+
+
+def test_the_report_says_for_each_limit_where_it_is_held_and_what_an_edit_costs() -> None:
+    limits = [{"tokens": 5, "per": "1h"}, {"requests": 9, "per": "1m", "by": "key"}, {"concurrency": 2}]
+    report = compiled(document(queues=[queue(limits=limits)])).report
+    assert [(line.limit, line.mechanism, line.object) for line in report] == [
+        ("5 tokens per 1h", "ai-rate-limiting rule", "services/sluice.tokens"),
+        ("9 requests per 1m by key", "limit-count rule", "plugin_configs/q.support"),
+        ("2 concurrency", "limit-conn rule", "plugin_configs/q.support"),
+    ]
+    assert all(line.exactness and line.worst_overshoot and line.edit for line in report)
