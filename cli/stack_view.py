@@ -66,19 +66,19 @@ class Terminal:
 def status_as_json(folder: Path, state: StackState | None, now: float) -> dict[str, Any]:
     if state is None:
         return {"home": str(folder), "running": False, "good": False, "parts": []}
-    parts = [{**asdict(part), "since_s": round(now - part.since, 1)} for part in state.parts]
+    parts = [{**asdict(part), "uptime_s": _uptime_s(part, now)} for part in state.parts]
     return {"home": str(folder), "running": True, "good": state.good, **state.as_json(), "parts": parts}
 
 
 def status_as_table(state: StackState, now: float) -> str:
-    rows = [("PART", "STATE", "PID", "ADDRESS", "SINCE", "RESTARTS", "")]
+    rows = [("PART", "STATE", "PID", "ADDRESS", "UPTIME", "RESTARTS", "")]
     rows += [
         (
             part.name,
             str(part.state),
             str(part.pid or "-"),
             part.address or "-",
-            _duration(now - part.since),
+            _duration(_uptime_s(part, now)),
             str(part.restarts),
             part.detail or "",
         )
@@ -90,8 +90,15 @@ def status_as_table(state: StackState, now: float) -> str:
     )
 
 
-def _duration(seconds: float) -> str:
+def _uptime_s(part: PartStatus, now: float) -> float | None:
+    """How long the part has been ready; None for one that is not, and for a job that is done."""
+    return round(now - part.since, 1) if part.state is State.READY else None
+
+
+def _duration(seconds: float | None) -> str:
     """A length of time in its two largest units."""
+    if seconds is None:
+        return "-"
     whole = max(0, int(seconds))
     for unit, size, smaller, rest in (("d", 86_400, "h", 3600), ("h", 3600, "m", 60), ("m", 60, "s", 1)):
         if whole >= size:
