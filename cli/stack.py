@@ -2,6 +2,7 @@
 
 import json
 import os
+import select
 import signal
 import sys
 import time
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from controlplane.settings import Settings
 
 STOP_DEADLINE_S = 60.0
-POLL_S = 0.05
 
 
 class Output(StrEnum):
@@ -52,26 +52,19 @@ def up(
 
 def down() -> None:
     """Stop the stack of this SLUICE_HOME, wherever it was started."""
-    from controlplane.errors import Forbidden, Unavailable
+    from controlplane.errors import Unavailable
 
     home = _home()
     pid = home.supervisor()
     if pid is None:
         typer.echo(f"nothing runs in {home.folder}")
-        return
-    try:
-        os.kill(pid, signal.SIGTERM)
-    except PermissionError as error:
-        raise Forbidden(f"the stack in {home.folder} belongs to another user (process {pid})") from error
-    deadline = time.monotonic() + STOP_DEADLINE_S
-    while home.supervisor() == pid:
-        if time.monotonic() > deadline:
-            raise Unavailable(
-                f"the stack in {home.folder} did not stop within {STOP_DEADLINE_S:g} s",
-                remedy=f"kill -9 {pid} ends it at once and loses nothing that was committed",
-            )
-        time.sleep(POLL_S)
-    typer.echo(f"stopped; the state stays in {home.folder}")
+    elif _stop(pid):
+        typer.echo(f"stopped; the state stays in {home.folder}")
+    else:
+        raise Unavailable(
+            f"the stack in {home.folder} did not stop within {STOP_DEADLINE_S:g} s",
+            remedy=f"kill -9 {pid} ends it at once and loses nothing that was committed",
+        )
 
 
 def status(
@@ -114,6 +107,25 @@ def logs(
         )
     for line in follow(path, lines) if following else last_lines(path, lines):
         typer.echo(line)
+
+
+def _stop(pid: int) -> bool:
+    """Ask a process to stop, and wait for its end; True when it came in time."""
+    from controlplane.errors import Forbidden
+
+    try:
+        process = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    try:
+        signal.pidfd_send_signal(process, signal.SIGTERM)
+        return bool(select.select([process], [], [], STOP_DEADLINE_S)[0])
+    except PermissionError as error:
+        raise Forbidden(f"the stack belongs to another user (process {pid})") from error
+    except ProcessLookupError:
+        return True
+    finally:
+        os.close(process)
 
 
 def _settings() -> "Settings":

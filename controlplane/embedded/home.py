@@ -65,7 +65,7 @@ class Home:
         except FileNotFoundError:
             return None
         except BlockingIOError:
-            return int(self._stack_lock.read_text().strip() or 0)
+            return int(self._stack_lock.read_text().strip() or 0) or None
         return None
 
     @contextmanager

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from controlplane.errors import InvalidSettings
 from controlplane.settings import Settings
+from controlplane.store.seal import Sealer
 
 ADMIN_TOKEN = "admin-token"  # noqa: S105 - the name of a file
 
@@ -42,7 +43,9 @@ class StackSecrets:
             for field_name, (file, fresh) in files.items()
             if field_name not in given
         }
-        return cls(**{**kept, **given})
+        found = cls(**{**kept, **given})
+        Sealer.from_text(found.master_key)  # an error here and now, rather than in the log of a part
+        return found
 
 
 def read_admin_token(folder: Path) -> str | None:

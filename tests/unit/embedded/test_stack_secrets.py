@@ -59,3 +59,8 @@ def test_an_empty_secret_is_an_error_rather_than_a_new_secret(tmp_path: Path) ->
 def test_a_secret_shows_in_no_representation(tmp_path: Path) -> None:
     secrets = StackSecrets.load_or_create(tmp_path, NOTHING_SET)
     assert repr(secrets) == "StackSecrets()"
+
+
+def test_a_master_key_that_is_none_is_an_error_before_anything_starts(tmp_path: Path) -> None:
+    with pytest.raises(InvalidSettings, match="the master key"):
+        StackSecrets.load_or_create(tmp_path, Settings.from_env({"SLUICE_MASTER_KEY": "c2hvcnQ="}))
