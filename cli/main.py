@@ -11,6 +11,7 @@ import typer
 
 from cli import apply, database, keys, objects, stack
 from cli.exit_codes import ExitCode
+from cli.rendering import printable
 from controlplane.errors import SluiceError
 
 app = typer.Typer(
@@ -30,7 +31,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         code = app(list(arguments) or ["--help"], prog_name="ctl", standalone_mode=False)
     except SluiceError as error:
-        typer.secho(f"error: {error}", fg="red", err=True)
+        typer.secho(printable(f"error: {error}"), fg="red", err=True)
         return ExitCode.ERROR
     except typer.TyperException as error:
         typer.secho(f"error: {error.format_message()}", fg="red", err=True)

@@ -35,8 +35,13 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     )
 
 
+def printable(text: str) -> str:
+    """The text without what would steer a terminal; line ends stay."""
+    return "".join(char if char.isprintable() or char == "\n" else "\ufffd" for char in text)
+
+
 def _cell(text: str) -> str:
-    return "".join(char if char.isprintable() else " " for char in text) or "-"
+    return printable(text).replace("\n", " ") or "-"
 
 
 def limit_in_words(limit: Value) -> str:

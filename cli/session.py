@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from cli.exit_codes import ExitCode
+from cli.rendering import printable
 
 if TYPE_CHECKING:
     from cli.service import Service
@@ -24,12 +25,16 @@ def settings() -> "Settings":
 
 def say(text: str) -> None:
     """Everything that is not the result itself."""
-    typer.echo(text, err=True)
+    typer.echo(printable(text), err=True)
+
+
+def say_error(text: str) -> None:
+    typer.secho(printable(text), fg="red", err=True)
 
 
 def refuse(reason: str, remedy: str) -> typer.Exit:
     """Say why nothing was done; raise what this returns."""
-    typer.secho(f"refused: {reason}", fg="red", err=True)
+    say_error(f"refused: {reason}")
     say(remedy)
     return typer.Exit(ExitCode.REFUSED)
 
@@ -64,7 +69,7 @@ def show_convergence(
     for gateway in convergence.behind:
         status = gateway["status"]
         why = status.get("error") or f"not at revision {revision} within {timeout_s:g} s"
-        typer.secho(f"error: gateway {gateway['name']} is {status['state']}: {why}", fg="red", err=True)
+        say_error(f"error: gateway {gateway['name']} is {status['state']}: {why}")
     for item in failed_objects(service, owners):
         say(f"  {item['gateway']}: {item['kind']}/{item['id']} of {item['declared_by']}: {item['error']}")
     say(f"revision {revision} is stored and the service goes on trying; see `ctl get gateways`")

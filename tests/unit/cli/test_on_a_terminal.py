@@ -1,0 +1,75 @@
+"""What `ctl` does when somebody sits in front of it: it asks, and it shows keys."""
+
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cli.exit_codes import ExitCode
+from tests.unit.cli.stand_in import StandIn, gateway, page
+
+ROOT = Path(__file__).parents[3]
+DRY = "POST apply?dry_run=true"
+REAL = "POST apply?dry_run=false"
+
+
+def typed(answer: str, *arguments: str) -> tuple[int, str]:
+    """Run `ctl` on a terminal and type one answer; its exit code, and all that the terminal showed."""
+    ours, theirs = pty.openpty()
+    os.write(ours, answer.encode())
+    command = [sys.executable, "-m", "cli.main", *arguments]
+    with subprocess.Popen(command, cwd=ROOT, stdin=theirs, stdout=theirs, stderr=theirs) as process:
+        os.close(theirs)
+        shown = b""
+        while chunk := _read(ours):
+            shown += chunk
+        os.close(ours)
+        return process.wait(), shown.decode()
+
+
+def _read(descriptor: int) -> bytes:
+    """The next piece; nothing once the terminal has no other end, which Linux calls an error."""
+    try:
+        return os.read(descriptor, 4096)
+    except OSError:
+        return b""
+
+
+@pytest.fixture
+def file(stand_in: StandIn, tmp_path: Path) -> str:
+    path = tmp_path / "queues.yaml"
+    path.write_text("keys:\n  - {name: web}\n")
+    changes = [{"kind": "key", "name": "web", "action": "create", "fields": []}]
+    stand_in.says(DRY, {"revision": 6, "changes": changes, "keys": []})
+    made = [{"name": "web", "key": "sk-sluice-made-up"}]
+    stand_in.says(REAL, {"revision": 7, "changes": changes, "keys": made})
+    stand_in.says("GET gateways?limit=200", page(gateway()))
+    return str(path)
+
+
+def test_a_yes_applies_and_made_up_keys_are_shown(file: str) -> None:
+    code, shown = typed("y\n", "apply", "-f", file)
+    assert code == ExitCode.OK
+    assert "+ key web" in shown
+    assert "Apply this? [y/N]" in shown
+    assert "web: sk-sluice-made-up" in shown
+
+
+def test_a_no_changes_nothing(file: str, stand_in: StandIn) -> None:
+    code, shown = typed("n\n", "apply", "-f", file)
+    assert code == ExitCode.REFUSED
+    assert "nothing was changed" in shown
+    assert stand_in.bodies(REAL) == []
+
+
+def test_what_a_gateway_says_cannot_steer_the_terminal(file: str, stand_in: StandIn) -> None:
+    stand_in.says("GET gateways?limit=200", page(gateway("degraded", 7, "\x1b[2J\x07 gone")))
+    stand_in.says("GET keys/web/objects", {"items": []})
+    code, shown = typed("", "apply", "-f", file, "--yes")
+    assert code == ExitCode.PARTLY_APPLIED
+    assert "gone" in shown
+    assert "\x1b[2J" not in shown
+    assert "\x07" not in shown
