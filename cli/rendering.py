@@ -41,7 +41,7 @@ def printable(text: str) -> str:
 
 
 def _cell(text: str) -> str:
-    return printable(text).replace("\n", " ") or "-"
+    return printable(text).replace("\n", " ")
 
 
 def limit_in_words(limit: Value) -> str:
@@ -113,7 +113,7 @@ def objects_table(plural: str, items: Sequence[Value], now: datetime | None = No
     if plural == "gateways":
         return gateways_table(items, now or datetime.now(UTC))
     columns = _COLUMNS[plural]
-    return table(list(columns), [[str(cell(item) or "") for cell in columns.values()] for item in items])
+    return table(list(columns), [[str(cell(item) or "-") for cell in columns.values()] for item in items])
 
 
 def gateways_table(items: Sequence[Value], now: datetime) -> str:

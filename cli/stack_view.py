@@ -6,6 +6,7 @@ from typing import Any
 
 import typer
 
+from cli.rendering import table
 from controlplane.embedded.parts import PartStatus, State
 from controlplane.embedded.stack import local_url
 from controlplane.embedded.stack_secrets import ADMIN_TOKEN
@@ -71,8 +72,7 @@ def status_as_json(folder: Path, state: StackState | None, now: float) -> dict[s
 
 
 def status_as_table(state: StackState, now: float) -> str:
-    rows = [("PART", "STATE", "PID", "ADDRESS", "UPTIME", "RESTARTS", "")]
-    rows += [
+    rows = [
         (
             part.name,
             str(part.state),
@@ -84,10 +84,7 @@ def status_as_table(state: StackState, now: float) -> str:
         )
         for part in state.parts
     ]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
-    )
+    return table(["PART", "STATE", "PID", "ADDRESS", "UPTIME", "RESTARTS", ""], rows)
 
 
 def _uptime_s(part: PartStatus, now: float) -> float | None:
