@@ -16,6 +16,7 @@ class StandIn:
     url: str = ""
     answers: dict[str, list[tuple[int, Any]]] = field(default_factory=dict)
     seen: list[tuple[str, str, Any]] = field(default_factory=list)
+    tokens: list[str | None] = field(default_factory=list)
 
     def says(self, request: str, *bodies: Any, status: int = 200) -> None:
         self.answers[request] = [(status, body) for body in bodies]
@@ -54,6 +55,7 @@ def serving(stand_in: StandIn) -> Iterator[None]:
         def _answer(self) -> None:
             raw = self.rfile.read(int(self.headers.get("content-length", 0)))
             path = self.path.removeprefix("/api/v1/")
+            stand_in.tokens.append(self.headers.get("authorization"))
             status, body = stand_in.answer(self.command, path, json.loads(raw) if raw else None)
             payload = json.dumps(body).encode()
             self.send_response(status)
