@@ -3,6 +3,8 @@
 SluiceError                 says what happened, to which object, and what to do next
 ├── InvalidSettings         a SLUICE_* variable that cannot be used
 ├── InvalidSpec             a declaration that cannot be accepted (one or more field problems)
+├── InvalidRequest          a request that cannot be understood (no JSON, an unknown parameter)
+├── UnsupportedMediaType
 ├── NotFound
 ├── Conflict                a name clash, or a reference that a delete would break
 ├── PreconditionFailed      If-Match names another state of the object
@@ -67,6 +69,14 @@ class InvalidSettings(SluiceError):
 
 class InvalidSpec(SluiceError):
     """A declaration that cannot be accepted."""
+
+
+class InvalidRequest(SluiceError):
+    """A request that cannot be understood, whatever it declares."""
+
+
+class UnsupportedMediaType(SluiceError):
+    """A body of a content type that is not read here."""
 
 
 class NotFound(SluiceError):

@@ -1,3 +1,3 @@
 """Fixtures of every test: see tests/fixtures/."""
 
-pytest_plugins = ["tests.fixtures.servers", "tests.fixtures.stores"]
+pytest_plugins = ["tests.fixtures.servers", "tests.fixtures.services", "tests.fixtures.stores"]

@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -11,7 +12,8 @@ from uuid import UUID
 
 from controlplane.core.apikeys import RandomSource
 from controlplane.core.spec import Document
-from controlplane.errors import InvalidSettings, InvalidSpec, NotFound, Problem
+from controlplane.core.text import NAME_PATTERN, visible
+from controlplane.errors import InvalidRequest, InvalidSettings, InvalidSpec, NotFound, Problem
 from controlplane.settings import Settings
 from controlplane.store import documents, rows
 from controlplane.store.applying import apply_document
@@ -205,11 +207,13 @@ def merge(value: Any, patch: Any) -> Any:  # Any: JSON
 
 async def _find(connection: Connection, kind: Kind, ref: str) -> Row:
     """An object by its name, or by its UUID."""
-    row = await rows.fetch_one(connection, kind, "o.name = $1", ref)
+    row = None
+    if re.fullmatch(NAME_PATTERN, ref):
+        row = await rows.fetch_one(connection, kind, "o.name = $1", ref)
     if row is None and (object_id := _uuid(ref)):
         row = await rows.fetch_one(connection, kind, "o.id = $1", object_id)
     if row is None:
-        raise NotFound(f"there is no {kind} {ref!r}", remedy=f"see `ctl get {kind.plural}`")
+        raise NotFound(f"there is no {kind} {visible(ref)!r}", remedy=f"see `ctl get {kind.plural}`")
     return row
 
 
@@ -253,7 +257,7 @@ def _position(cursor: str) -> str:
         return base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode()
     except (binascii.Error, ValueError):
         problem = Problem("cursor", "is none that a list has given", "take next_cursor as it is")
-        raise InvalidSpec("the cursor cannot be used", problems=[problem]) from None
+        raise InvalidRequest("the cursor cannot be used", problems=[problem]) from None
 
 
 def _forbid_keyless(kind: Kind, removed: set[str]) -> None:

@@ -1,0 +1,97 @@
+"""Reading what a client sends: never more than the limit, and never anything but plain JSON."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from litestar import Request
+
+from controlplane.core.text import visible
+from controlplane.errors import InvalidRequest, PayloadTooLarge, Problem, UnsupportedMediaType
+
+# Any: Litestar's type parameters, and JSON.
+AnyRequest = Request[Any, Any, Any]
+
+LARGEST_BODY = 1024 * 1024
+LARGEST_DOCUMENT = 16 * 1024 * 1024
+DEEPEST = 64
+JSON_TYPES = ("application/json",)
+PATCH_TYPES = ("application/merge-patch+json", "application/json")
+
+
+async def read_json(
+    request: AnyRequest, *, largest: int = LARGEST_BODY, types: tuple[str, ...] = JSON_TYPES
+) -> dict[str, Any]:
+    """The JSON object of a request's body."""
+    kind = request.headers.get("content-type", types[0]).partition(";")[0].strip().lower()
+    if kind not in types:
+        raise UnsupportedMediaType(
+            f"the content type {visible(kind)!r} is not read here", remedy=f"send {types[0]}"
+        )
+    value = parse(await _read(request, largest))
+    if not isinstance(value, dict):
+        raise InvalidRequest(
+            "the body must be a JSON object", remedy="write names and values between { and }"
+        )
+    return value
+
+
+async def _read(request: AnyRequest, largest: int) -> bytes:
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > largest:
+            raise PayloadTooLarge(
+                f"the body is larger than {largest} bytes", remedy="declare less in one request"
+            )
+    return bytes(body)
+
+
+def parse(body: bytes) -> Any:
+    """JSON as RFC 8259 has it, without what only some parsers read. Raises InvalidRequest."""
+    try:
+        value = json.loads(body.decode(), object_pairs_hook=_object, parse_constant=_constant)
+    except UnicodeDecodeError:
+        raise InvalidRequest("the body is no UTF-8", remedy="encode it as UTF-8") from None
+    except RecursionError:
+        raise _too_deep() from None
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno}, column {error.colno}"
+        raise InvalidRequest(f"the body is no JSON ({where})", remedy="mend it there") from None
+    except ValueError as error:
+        raise InvalidRequest(f"the body cannot be read: {error}"[:200], remedy="mend it") from None
+    if _deeper_than(value, DEEPEST):
+        raise _too_deep()
+    return value
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) != len(pairs):
+        seen: set[str] = set()
+        twice = next(name for name, _ in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]
+        problem = Problem(visible(twice), "is written twice in one object", "keep one of them")
+        raise InvalidRequest("the body is ambiguous", problems=[problem])
+    return made
+
+
+def _constant(name: str) -> None:
+    raise InvalidRequest(f"the body has {name}, which is no JSON", remedy="write a number, or null")
+
+
+def _too_deep() -> InvalidRequest:
+    return InvalidRequest(f"the body is nested deeper than {DEEPEST} levels", remedy="flatten it")
+
+
+def _deeper_than(value: Any, levels: int) -> bool:
+    layer = [value]
+    for _ in range(levels):
+        layer = [
+            item
+            for container in layer
+            if isinstance(container, Mapping | list)
+            for item in (container.values() if isinstance(container, Mapping) else container)
+        ]
+        if not layer:
+            return False
+    return True

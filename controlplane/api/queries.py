@@ -1,0 +1,73 @@
+"""Query strings and conditional headers, read strictly."""
+
+import re
+from collections.abc import Collection
+
+from controlplane.api.bodies import AnyRequest
+from controlplane.core.problems import nearest
+from controlplane.core.text import visible
+from controlplane.errors import InvalidRequest, Problem
+from controlplane.store.records import Query
+
+LARGEST_PAGE = 500
+_LIST = ("limit", "cursor", "name_prefix", "source", "tenant", "type", "label")
+_ETAGS = re.compile(r'\s*(?:W/)?"[\x21\x23-\x7e]*"\s*(?:,\s*(?:W/)?"[\x21\x23-\x7e]*"\s*)*')
+_VERSION = re.compile(r'(?<!W/)"([0-9]{1,18})"')
+
+
+def only(request: AnyRequest, known: Collection[str]) -> dict[str, str]:
+    """The query's values. Raises InvalidRequest for a name that nobody reads, or that is given twice."""
+    values: dict[str, str] = {}
+    for name, value in request.query_params.multi_items():
+        if name not in known:
+            meant = nearest(name, sorted(known))
+            remedy = f"did you mean {meant}?" if meant else "remove it"
+            raise _wrong(visible(name), "is no parameter of this address", remedy)
+        if name in values:
+            raise _wrong(name, "is given twice", "keep one of them")
+        if not value.isprintable() or any("\ud800" <= char <= "\udfff" for char in value):
+            raise _wrong(name, "has characters that no name has", "remove them")
+        values[name] = value
+    return values
+
+
+def list_query(request: AnyRequest) -> Query:
+    """Filters and page of a list."""
+    values = only(request, _LIST)
+    limit = number(values.pop("limit", "50"), "limit", largest=LARGEST_PAGE)
+    return Query(
+        limit=limit,
+        cursor=values.get("cursor"),
+        name_prefix=values.get("name_prefix"),
+        source=values.get("source"),
+        tenant=values.get("tenant"),
+        type=values.get("type"),
+        label=values.get("label"),
+    )
+
+
+def number(text: str, name: str, *, largest: int) -> int:
+    if not text.isascii() or not text.isdigit() or len(text) > 18 or not 1 <= int(text) <= largest:
+        raise _wrong(name, f"must be a whole number from 1 to {largest}", "correct it")
+    return int(text)
+
+
+def flag(text: str, name: str) -> bool:
+    if text not in ("true", "false"):
+        raise _wrong(name, "must be true or false", "correct it")
+    return text == "true"
+
+
+def wanted_version(request: AnyRequest) -> int | None:
+    """The version that If-Match asks for; -1 where none of its ETags can ever match; None for any."""
+    header = request.headers.get("if-match")
+    if header is None or header.strip() == "*":
+        return None
+    if not _ETAGS.fullmatch(header):
+        raise _wrong("If-Match", "is no list of ETags", 'send the ETag as it came, such as "7"')
+    versions = [int(version) for version in _VERSION.findall(header)]
+    return versions[0] if len(versions) == 1 else -1
+
+
+def _wrong(field: str, message: str, remedy: str) -> InvalidRequest:
+    return InvalidRequest("the request cannot be understood", problems=[Problem(field, message, remedy)])

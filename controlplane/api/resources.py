@@ -1,0 +1,101 @@
+"""The five resources: one set of handlers for each kind of declared object."""
+
+from typing import Any
+
+from litestar import Response, Router, delete, get, patch, post, put
+from litestar.params import FromPath
+
+from controlplane.api.access import author_of
+from controlplane.api.bodies import PATCH_TYPES, AnyRequest, read_json
+from controlplane.api.queries import list_query, only, wanted_version
+from controlplane.api.service import service_of
+from controlplane.api.views import Shown, object_view, reply
+from controlplane.store.documents import validated
+from controlplane.store.records import Kind, Stored, Written
+
+PREFIX = "/api/v1"
+
+
+def resource_router(kind: Kind) -> Router:
+    """List, create, read, replace, patch and delete objects of a kind."""
+    handlers = _Handlers(kind)
+    return Router(
+        path=f"{PREFIX}/{kind.plural}",
+        route_handlers=[
+            get("/", name=f"list_{kind.plural}")(handlers.list),
+            post("/", name=f"create_{kind}", status_code=201)(handlers.create),
+            get("/{ref:str}", name=f"read_{kind}")(handlers.read),
+            put("/{ref:str}", name=f"replace_{kind}")(handlers.replace),
+            patch("/{ref:str}", name=f"patch_{kind}")(handlers.patch),
+            delete("/{ref:str}", name=f"delete_{kind}", status_code=204)(handlers.delete),
+        ],
+    )
+
+
+class _Handlers:
+    def __init__(self, kind: Kind) -> None:
+        self._kind = kind
+
+    async def list(self, request: AnyRequest) -> Response[bytes]:
+        page = await service_of(request).store.page(self._kind, list_query(request))
+        items = [await self._view(request, stored) for stored in page.items]
+        return reply({"items": items, "next_cursor": page.next_cursor})
+
+    async def create(self, request: AnyRequest) -> Response[bytes]:
+        only(request, ())
+        spec = validated(self._kind, await read_json(request))
+        service = service_of(request)
+        written = await service.store.create(self._kind, spec, author_of(request))
+        service.wake()
+        location = f"{PREFIX}/{self._kind.plural}/{written.stored.spec.name}"
+        return await self._written(request, written, status=201, Location=location)
+
+    async def read(self, request: AnyRequest, ref: FromPath[str]) -> Response[bytes]:
+        known = ("show_secrets",) if self._kind is Kind.GATEWAY else ()
+        values = only(request, known)
+        service = service_of(request)
+        stored = await service.store.get(self._kind, ref)
+        view = await self._view(request, stored)
+        if values.get("show_secrets") == "true":
+            view |= await service.store.reveal(self._kind, ref, author_of(request))
+        return reply(view, ETag=stored.etag)
+
+    async def replace(self, request: AnyRequest, ref: FromPath[str]) -> Response[bytes]:
+        only(request, ())
+        spec = validated(self._kind, await read_json(request))
+        service = service_of(request)
+        written = await service.store.replace(
+            self._kind, ref, spec, author_of(request), wanted_version(request)
+        )
+        service.wake()
+        return await self._written(request, written)
+
+    async def patch(self, request: AnyRequest, ref: FromPath[str]) -> Response[bytes]:
+        only(request, ())
+        changes = await read_json(request, types=PATCH_TYPES)
+        service = service_of(request)
+        written = await service.store.patch(
+            self._kind, ref, changes, author_of(request), wanted_version(request)
+        )
+        service.wake()
+        return await self._written(request, written)
+
+    async def delete(self, request: AnyRequest, ref: FromPath[str]) -> None:
+        only(request, ())
+        service = service_of(request)
+        await service.store.delete(self._kind, ref, author_of(request), wanted_version(request))
+        service.wake()
+
+    async def _written(
+        self, request: AnyRequest, written: Written[Any], *, status: int = 200, **headers: str
+    ) -> Response[bytes]:
+        view = await self._view(request, written.stored)
+        if written.new_key is not None:
+            view["key"] = written.new_key
+        return reply(view, status=status, ETag=written.stored.etag, **headers)
+
+    async def _view(self, request: AnyRequest, stored: Stored[Any]) -> Shown:
+        if self._kind is not Kind.GATEWAY:
+            return object_view(stored)
+        status = await service_of(request).store.gateway_status(stored.id)
+        return object_view(stored, status=status)

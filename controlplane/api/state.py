@@ -1,0 +1,48 @@
+"""Where things stand: a queue's limits and where they are held, and its objects on every gateway."""
+
+from litestar import Response, Router, get
+from litestar.params import FromPath
+
+from controlplane.api.bodies import AnyRequest
+from controlplane.api.queries import only
+from controlplane.api.resources import PREFIX
+from controlplane.api.service import service_of
+from controlplane.api.views import record_view, reply
+from controlplane.core.compile import policy_id
+from controlplane.core.desired import Queue
+from controlplane.core.enforcement import place
+from controlplane.core.report import enforcement_report
+from controlplane.store.records import Kind
+
+_WITH_OBJECTS = (Kind.PROVIDER, Kind.QUEUE, Kind.KEY)
+
+
+@get("/queues/{ref:str}/enforcement", name="queue_enforcement")
+async def queue_enforcement(request: AnyRequest, ref: FromPath[str]) -> Response[bytes]:
+    """For each limit of the queue where it is held, how exactly, and what an edit costs."""
+    only(request, ())
+    stored = await service_of(request).store.get(Kind.QUEUE, ref)
+    queue = Queue(stored.id, stored.spec, stored.source)
+    report = enforcement_report(queue, place(queue.spec), policy_id(queue.spec.name))
+    return reply({"items": [record_view(line) for line in report]})
+
+
+class _Objects:
+    def __init__(self, kind: Kind) -> None:
+        self._kind = kind
+
+    async def objects(self, request: AnyRequest, ref: FromPath[str]) -> Response[bytes]:
+        """The gateway objects that serve it, and how each of them stands."""
+        only(request, ())
+        store = service_of(request).store
+        stored = await store.get(self._kind, ref)
+        found = await store.object_status(f"{self._kind} {stored.spec.name}")
+        return reply({"items": [record_view(item) for item in found]})
+
+
+def state_router() -> Router:
+    objects = [
+        get(f"/{kind.plural}/{{ref:str}}/objects", name=f"{kind}_objects")(_Objects(kind).objects)
+        for kind in _WITH_OBJECTS
+    ]
+    return Router(path=PREFIX, route_handlers=[queue_enforcement, *objects])

@@ -1,0 +1,111 @@
+"""The admin service: `python -m controlplane.app`."""
+
+import asyncio
+import contextlib
+import os
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Any
+
+import uvicorn
+from litestar import Litestar
+from litestar.datastructures import State
+from litestar.exceptions import HTTPException
+
+from controlplane.api.access import TokenGuard
+from controlplane.api.documents import documents_router
+from controlplane.api.health import health_router
+from controlplane.api.openapi import openapi_router
+from controlplane.api.problems import on_any_error, on_http_error, on_sluice_error
+from controlplane.api.resources import resource_router
+from controlplane.api.service import Service
+from controlplane.api.state import state_router
+from controlplane.clock import SystemClock
+from controlplane.errors import InvalidSettings, SluiceError
+from controlplane.logs import configure_logging, request_log
+from controlplane.reconciler.wiring import make_reconciler
+from controlplane.settings import Settings
+from controlplane.store.api import DeclaredStore
+from controlplane.store.bootstrap import ensure_default_gateway
+from controlplane.store.records import Kind
+from controlplane.store.store import open_store
+
+Background = Callable[[], Awaitable[None]]
+
+
+def create_app(
+    settings: Settings,
+    store: DeclaredStore,
+    *,
+    background: Sequence[Background] = (),
+    wake: Callable[[], None] = lambda: None,
+) -> Litestar:
+    """The service on a store. `background` runs for as long as it does; `wake` is called after a write."""
+    if settings.admin_token is None:
+        raise InvalidSettings("SLUICE_ADMIN_TOKEN is not set", remedy="`ctl up` makes one; see the README")
+    guard = TokenGuard(settings.admin_token.get_secret_value())
+    protected = [*(resource_router(kind) for kind in Kind), state_router(), documents_router()]
+    for router in protected:
+        router.guards = [guard]
+    return Litestar(
+        route_handlers=[*protected, health_router(), openapi_router()],
+        exception_handlers={
+            SluiceError: on_sluice_error,
+            HTTPException: on_http_error,
+            Exception: on_any_error,
+        },
+        middleware=[request_log],
+        lifespan=[_running(background)],
+        openapi_config=None,
+        request_max_body_size=None,  # the handlers read no more than each of them allows
+        state=State({"service": Service(store, wake)}),
+        logging_config=None,
+    )
+
+
+def _running(background: Sequence[Background]) -> Any:  # Any: what Litestar takes as a lifespan
+    @contextlib.asynccontextmanager
+    async def lifespan(_: Litestar) -> AsyncIterator[None]:
+        tasks = [asyncio.ensure_future(run()) for run in background]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    return lifespan
+
+
+async def serve(settings: Settings) -> None:
+    """Run until a signal comes."""
+    async with open_store(settings) as store:
+        await ensure_default_gateway(store, settings)
+        reconciler = make_reconciler(settings, store, SystemClock())
+        app = create_app(settings, store, background=[reconciler.run], wake=reconciler.wake)
+        config = uvicorn.Config(
+            app,
+            host=settings.host,
+            port=settings.service_port,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=5,
+        )
+        await uvicorn.Server(config).serve()
+
+
+def main() -> int:
+    """The process; an error of ours is one clear line."""
+    try:
+        settings = Settings.from_env(os.environ)
+        configure_logging(settings.log_level)
+        asyncio.run(serve(settings))
+    except SluiceError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
