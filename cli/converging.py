@@ -8,6 +8,8 @@ from cli.service import Json, Service
 from controlplane.clock import Clock
 
 POLL_S = 0.05
+PATIENCE_S = 5.0
+"""Time for several passes: a gateway that refuses an object through all of them goes on refusing it."""
 
 
 @dataclass(frozen=True)
@@ -33,26 +35,26 @@ def wait_until_converged(
     clock: Clock,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Convergence:
-    """Wait for every enabled gateway; ends early when none of those behind will get further by waiting."""
+    """Wait for every enabled gateway, and not for one that has refused its objects for a while."""
     deadline = clock.monotonic() + timeout_s
+    refusing_since: dict[str, float] = {}
     while True:
         gateways = [item for item in service.items("gateways") if item.get("enabled", True)]
-        now = Convergence(revision, gateways)
-        waiting = [gateway for gateway in now.behind if not _refused(gateway, revision)]
-        if not waiting or clock.monotonic() >= deadline:
-            return now
+        now, convergence = clock.monotonic(), Convergence(revision, gateways)
+        refusing_since = {
+            gateway["name"]: refusing_since.get(gateway["name"], now)
+            for gateway in convergence.behind
+            if gateway["status"]["state"] == "degraded"
+        }
+        hopeless = {name for name, since in refusing_since.items() if now - since >= PATIENCE_S}
+        if now >= deadline or all(gateway["name"] in hopeless for gateway in convergence.behind):
+            return convergence
         sleep(POLL_S)
 
 
 def _converged(gateway: Json, revision: int) -> bool:
     status = gateway["status"]
     return bool(status["state"] == "converged" and status["applied_revision"] >= revision)
-
-
-def _refused(gateway: Json, revision: int) -> bool:
-    """Whether a pass over this revision has ended with objects that the gateway does not take."""
-    status = gateway["status"]
-    return bool(status["state"] == "degraded" and status["applied_revision"] >= revision)
 
 
 def failed_objects(service: Service, owners: Sequence[tuple[str, str]]) -> list[Json]:

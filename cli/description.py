@@ -11,15 +11,27 @@ Value = dict[str, Any]  # Any: what the REST API shows
 def description(service: Service, ref: str) -> Value:
     """The queue, how its limits are enforced, and how its objects stand on each gateway."""
     queue = service.get(path_of("queues", ref))
-    enforcement = service.get(path_of("queues", ref, "enforcement"))
-    objects = service.get(path_of("queues", ref, "objects"))["items"]
     return {
         "queue": queue,
-        "addresses": enforcement.get("addresses", []),
-        "enforcement": enforcement.get("limits", []),
-        "problems": enforcement.get("problems", []),
-        "objects": objects,
+        "enforcement": service.get(path_of("queues", ref, "enforcement"))["items"],
+        "addresses": _addresses(queue["name"], service.items("gateways")),
+        "objects": service.get(path_of("queues", ref, "objects"))["items"],
     }
+
+
+def _addresses(queue: str, gateways: list[Value]) -> list[Value]:
+    """How the queue is called, on each enabled gateway that says where its traffic goes."""
+    return [
+        {"gateway": gateway["name"], "for": use, "address": gateway["traffic_url"].rstrip("/") + path}
+        for gateway in gateways
+        if gateway.get("enabled", True) and gateway.get("traffic_url")
+        for use, path in (
+            ("base URL of an OpenAI SDK", f"/queues/{queue}/v1"),
+            ("base URL of an Anthropic SDK", f"/queues/{queue}"),
+            ("POST", f"/v1/chat/completions/queue/{queue}"),
+            (f'POST with "model": "{queue}"', "/v1/chat/completions"),
+        )
+    ]
 
 
 def described(value: Value) -> str:
@@ -36,14 +48,10 @@ def described(value: Value) -> str:
     }
     parts = ["\n".join([f"queue {queue['name']}", *(f"  {name:<9} {text}" for name, text in facts.items())])]
     parts.append("members\n" + _indented(_members(queue)))
-    if value["enforcement"]:
-        parts.append("limits\n" + _indented(_limits(value)))
-    else:
-        parts.append("limits\n  none")
-    if value["problems"]:
-        lines = [f"  {item['field']}: {item['message']}" for item in value["problems"]]
-        parts.append("\n".join(["not enforced", *lines]))
-    parts.append("\n".join(["addresses", *(f"  {address}" for address in value["addresses"])]))
+    parts.append("limits\n" + _indented(_limits(value)))
+    rows = [[item["gateway"], item["for"], item["address"]] for item in value["addresses"]]
+    if rows:
+        parts.append("addresses\n" + _indented(table(["GATEWAY", "FOR", "ADDRESS"], rows)))
     parts.append("gateway objects\n" + _indented(_objects(value)))
     return "\n\n".join(parts)
 
@@ -63,6 +71,8 @@ def _members(queue: Value) -> str:
 
 
 def _limits(value: Value) -> str:
+    if not value["enforcement"]:
+        return "none"
     rows = [
         [
             item["limit"],

@@ -52,9 +52,12 @@ def get(
     plural = _plural(kind)
     if show_secrets and plural is not Plural.GATEWAYS:
         raise typer.BadParameter("--show-secrets is for gateways alone")
-    filters = {"show_secrets": "true"} if show_secrets else {}
     with connected(settings()) as service:
-        found = [service.get(path_of(plural, name), **filters)] if name else service.items(plural, **filters)
+        if show_secrets:
+            names = [name] if name else [item["name"] for item in service.items(plural)]
+            found = [service.get(path_of(plural, each), show_secrets="true") for each in names]
+        else:
+            found = [service.get(path_of(plural, name))] if name else service.items(plural)
     shown = found[0] if name else found
     match output:
         case Output.JSON:
@@ -103,10 +106,9 @@ def delete(
     with connected(settings()) as service:
         found = service.get(path_of(plural, name))
         agreed(f"Delete {plural.singular} {found['name']}?", yes=yes)
-        revision = service.delete(path_of(plural, name))
+        service.delete(path_of(plural, name))
         say(f"{plural.singular} {found['name']} is deleted")
-        if revision is not None:
-            show_convergence(service, revision, timeout, [])
+        show_convergence(service, service.newest_revision(), timeout, [])
 
 
 def _plural(kind: str) -> Plural:

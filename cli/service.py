@@ -54,11 +54,13 @@ class Service:
     def create(self, path: str, body: Json) -> Json:
         return self.call("POST", path, json=body)
 
-    def delete(self, path: str) -> int | None:
-        """Remove an object; the revision that the removal made."""
-        answer = self._send("DELETE", path)
-        revision = answer.headers.get("sluice-revision", "")
-        return int(revision) if revision.isdecimal() else None
+    def delete(self, path: str) -> None:
+        self._send("DELETE", path)
+
+    def newest_revision(self) -> int:
+        """The revision of the last write, by whomever."""
+        newest = self.get("revisions", limit="1")["items"]
+        return int(newest[0]["id"]) if newest else 0
 
     def apply(self, document: Json, *, dry_run: bool) -> Json:
         return self.call("POST", "apply", json=document, params={"dry_run": str(dry_run).lower()})

@@ -57,7 +57,7 @@ def serving(stand_in: StandIn) -> Iterator[None]:
             path = self.path.removeprefix("/api/v1/")
             stand_in.tokens.append(self.headers.get("authorization"))
             status, body = stand_in.answer(self.command, path, json.loads(raw) if raw else None)
-            payload = json.dumps(body).encode()
+            payload = b"" if status == 204 else json.dumps(body).encode()
             self.send_response(status)
             self.send_header("content-type", "application/json")
             self.send_header("content-length", str(len(payload)))

@@ -66,9 +66,9 @@ def test_a_no_changes_nothing(file: str, stand_in: StandIn) -> None:
 
 
 def test_what_a_gateway_says_cannot_steer_the_terminal(file: str, stand_in: StandIn) -> None:
-    stand_in.says("GET gateways?limit=200", page(gateway("degraded", 7, "\x1b[2J\x07 gone")))
+    stand_in.says("GET gateways?limit=200", page(gateway("degraded", 6, "\x1b[2J\x07 gone")))
     stand_in.says("GET keys/web/objects", {"items": []})
-    code, shown = typed("", "apply", "-f", file, "--yes")
+    code, shown = typed("", "apply", "-f", file, "--yes", "--timeout", "0.1")
     assert code == ExitCode.PARTLY_APPLIED
     assert "gone" in shown
     assert "\x1b[2J" not in shown

@@ -72,7 +72,7 @@ def test_apply_names_the_gateway_and_the_object_that_failed(
     stand_in: StandIn, file: str, capsys: Captured
 ) -> None:
     applies(stand_in, CHANGE)
-    stand_in.says(GATEWAYS, page(gateway("degraded", 7, "1 object failed")))
+    stand_in.says(GATEWAYS, page(gateway("degraded", 6, "1 object failed")))
     failed = {
         "gateway": "local",
         "kind": "routes",
@@ -82,7 +82,7 @@ def test_apply_names_the_gateway_and_the_object_that_failed(
         "error": "unknown plugin",
     }
     stand_in.says("GET queues/support/objects", {"items": [failed, {**failed, "state": "applied"}]})
-    assert main(["apply", "-f", file, "--yes"]) == ExitCode.PARTLY_APPLIED
+    assert main(["apply", "-f", file, "--yes", "--timeout", "0.1"]) == ExitCode.PARTLY_APPLIED
     captured = capsys.readouterr()
     assert "gateway local is degraded: 1 object failed" in captured.err
     assert captured.err.count("local: routes/q.support of queue support: unknown plugin") == 1
@@ -187,6 +187,9 @@ def test_a_gateway_has_its_status_and_shows_its_key_only_when_asked(
     )
     main(["get", "gateways", "local", "-o", "json", "--show-secrets"])
     assert json.loads(capsys.readouterr().out)["admin_key"] == "its-key"
+    stand_in.says(GATEWAYS, page(gateway()))
+    main(["get", "gateways", "-o", "json", "--show-secrets"])
+    assert json.loads(capsys.readouterr().out)[0]["admin_key"] == "its-key"
 
 
 def test_what_is_not_there_is_an_error_that_says_so(stand_in: StandIn, capsys: Captured) -> None:
@@ -222,10 +225,9 @@ def test_describe_shows_where_each_limit_is_enforced(stand_in: StandIn, capsys: 
     }
     status = {"gateway": "local", "kind": "routes", "id": "q.support", "state": "applied", "error": None}
     stand_in.says("GET queues/support", QUEUE)
-    stand_in.says(
-        "GET queues/support/enforcement",
-        {"limits": [limit], "addresses": ["http://127.0.0.1:9080/queues/support/v1"], "problems": []},
-    )
+    stand_in.says("GET queues/support/enforcement", {"items": [limit]})
+    local = {**gateway(), "traffic_url": "http://127.0.0.1:9080"}
+    stand_in.says(GATEWAYS, page(local, {**local, "name": "off", "enabled": False}))
     stand_in.says("GET queues/support/objects", {"items": [status]})
     assert main(["describe", "queue", "support"]) == ExitCode.OK
     page_of_text = capsys.readouterr().out
@@ -234,18 +236,22 @@ def test_describe_shows_where_each_limit_is_enforced(stand_in: StandIn, capsys: 
         "services/levels",
         "routes/q.support",
         "applied",
-        "/queues/support/v1",
+        "http://127.0.0.1:9080/queues/support/v1",
     ):
         assert expected in page_of_text
+    assert "off" not in page_of_text
 
 
-def test_delete_asks_first(stand_in: StandIn, capsys: Captured) -> None:
+def test_delete_asks_first_and_waits_for_every_gateway(stand_in: StandIn, capsys: Captured) -> None:
     stand_in.says("GET queues/support", QUEUE)
     stand_in.says("DELETE queues/support", None, status=204)
     assert main(["delete", "queue", "support"]) == ExitCode.REFUSED
     assert stand_in.bodies("DELETE queues/support") == []
+    stand_in.says("GET revisions?limit=1", page({"id": 7}))
+    stand_in.says(GATEWAYS, page(gateway(revision=6)), page(gateway(revision=7)))
     assert main(["delete", "queue", "support", "--yes"]) == ExitCode.OK
     assert "queue support is deleted" in capsys.readouterr().err
+    assert len(stand_in.bodies(GATEWAYS)) == 2
 
 
 def test_a_service_that_is_not_there_is_named_with_the_remedy(

@@ -1,0 +1,40 @@
+"""How long `ctl` waits for gateways."""
+
+import httpx
+import pytest
+
+from cli.converging import PATIENCE_S, wait_until_converged
+from cli.service import Service
+from controlplane.clock import ManualClock
+from tests.unit.cli.stand_in import StandIn, gateway, page
+
+GATEWAYS = "GET gateways?limit=200"
+
+
+@pytest.mark.parametrize(
+    ("state", "expected_s"),
+    [("converged", 0.0), ("degraded", PATIENCE_S), ("unreachable", 60.0), ("pending", 60.0)],
+)
+def test_waiting_ends_when_it_helps_no_more(stand_in: StandIn, state: str, expected_s: float) -> None:
+    revision = 7 if state == "converged" else 6
+    stand_in.says(GATEWAYS, page(gateway(state, revision)))
+    clock = ManualClock()
+    with httpx.Client(base_url=f"{stand_in.url}/api/v1/") as client:
+        convergence = wait_until_converged(Service(client), 7, 60, clock, sleep=lambda _: clock.advance(1))
+    assert convergence.done is (state == "converged")
+    assert clock.monotonic() == expected_s
+
+
+def test_a_gateway_that_recovers_is_waited_for_again(stand_in: StandIn) -> None:
+    states = ["degraded"] * 4 + ["pending"] + ["degraded"] * 4 + ["converged"]
+    stand_in.says(GATEWAYS, *(page(gateway(state, 7 if state == "converged" else 6)) for state in states))
+    clock = ManualClock()
+    with httpx.Client(base_url=f"{stand_in.url}/api/v1/") as client:
+        assert wait_until_converged(Service(client), 7, 60, clock, sleep=lambda _: clock.advance(1)).done
+
+
+def test_a_gateway_that_is_switched_off_is_not_waited_for(stand_in: StandIn) -> None:
+    stand_in.says(GATEWAYS, page({**gateway("pending", 0), "enabled": False}))
+    with httpx.Client(base_url=f"{stand_in.url}/api/v1/") as client:
+        convergence = wait_until_converged(Service(client), 7, 60, ManualClock())
+    assert (convergence.done, list(convergence.gateways)) == (True, [])
