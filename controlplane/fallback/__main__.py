@@ -1,6 +1,7 @@
 """`python -m controlplane.fallback`: serve until SIGTERM or SIGINT, then let open streams finish."""
 
 import asyncio
+import gc
 import os
 import signal
 import sys
@@ -29,6 +30,9 @@ async def _serve(config: GatewayConfig) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     async with Gateway.start(config, environ=os.environ) as gateway:
+        # What is here now stays; looking through it again and again for garbage would cost every call.
+        gc.freeze()
+        gc.set_threshold(50_000, 20, 50)
         sys.stdout.write(f"gateway on {gateway.url}, its Admin API on {gateway.admin_url}\n")
         sys.stdout.flush()
         await stop.wait()

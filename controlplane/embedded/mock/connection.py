@@ -58,6 +58,11 @@ class Connection(asyncio.Protocol):
         self._sending: _Sending | None = None
         self._paused = False
 
+    @property
+    def saturated(self) -> bool:
+        """The client does not read as fast as it is written to."""
+        return self._paused
+
     def abort(self) -> None:
         self._transport.abort()
 
@@ -73,6 +78,11 @@ class Connection(asyncio.Protocol):
             self._timer.cancel()
         if self._answering is not None:
             self._client_left(self._answering)
+
+    def eof_received(self) -> None:
+        """The client wants no more: what is sent by now is all that is produced."""
+        if self._timer is not None:
+            self._timer.cancel()
 
     def data_received(self, data: bytes) -> None:
         try:

@@ -1,6 +1,7 @@
 """Windows of requests or tokens, with rules: the engine of limit-count and ai-rate-limiting."""
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,7 @@ from controlplane.fallback.counters.local import LocalCounters
 from controlplane.fallback.counters.redis import RedisClient
 from controlplane.fallback.counters.scripts import script
 from controlplane.fallback.counters.windows import CountersGone, Standing, Window
+from controlplane.fallback.http.headers import ResponseHeaders
 from controlplane.fallback.lua_values import tonumber, tostring
 from controlplane.fallback.runtime.context import Context, Reply
 from controlplane.fallback.runtime.templates import Template, template
@@ -24,21 +26,24 @@ class UnusableRule(Exception):
     """A rule applies, but its limit or window is no positive integer."""
 
 
-@dataclass(frozen=True, slots=True)
 class HeaderNames:
     """The response headers that tell a client where it stands."""
 
-    limit: str
-    remaining: str
-    reset: str
+    __slots__ = ("_limit", "_names", "_remaining", "_reset")
+
+    def __init__(self, limit: str, remaining: str, reset: str) -> None:
+        self._names = (limit, remaining, reset)
+        self._limit, self._remaining, self._reset = (_sent_name(name) for name in self._names)
 
     def prefixed(self, prefix: str) -> "HeaderNames":
         """The names for one rule of several."""
+        return HeaderNames(*(name.replace("RateLimit-", f"{prefix}-RateLimit-", 1) for name in self._names))
 
-        def name(text: str) -> str:
-            return text.replace("RateLimit-", f"{prefix}-RateLimit-", 1)
-
-        return HeaderNames(name(self.limit), name(self.remaining), name(self.reset))
+    def write(self, headers: ResponseHeaders, limit: int, remaining: int, reset: float) -> None:
+        """Say how much fits, how much is left, and in how many seconds it starts anew."""
+        headers.put(*self._limit, str(limit))
+        headers.put(*self._remaining, str(remaining))
+        headers.put(*self._reset, tostring(reset))
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,10 +124,12 @@ class RateLimit:
 
     def charge(self, context: Context, cost: int) -> None:
         """Count what has been used already, on every rule that applies."""
-        try:
-            windows = [window for _, window in self._windows(context)]
-        except UnusableRule:
-            return
+        windows: list[Window] | None = context.notes.get(self)
+        if windows is None:
+            try:
+                windows = [window for _, window in self._windows(context)]
+            except UnusableRule:
+                return
         if self._redis is None:
             for window in windows:
                 self._local.take(window, cost)
@@ -137,7 +144,7 @@ class RateLimit:
             applying = []
         if not applying:
             return None if self._refusal.degrades else Reply(500)
-        windows = [window for _, window in applying]
+        windows = context.notes[self] = [window for _, window in applying]
         try:
             standings = await self._standings(windows, cost, probe)
         except CountersGone as error:
@@ -198,10 +205,7 @@ class RateLimit:
             f'"rate_limiting_remaining":{remaining},"rate_limiting_reset":{int(reset)}}}'
         )
         if self._refusal.show_headers:
-            headers = context.response_headers
-            headers.set(rule.headers.limit, str(window.limit))
-            headers.set(rule.headers.remaining, str(remaining))
-            headers.set(rule.headers.reset, tostring(reset))
+            rule.headers.write(context.response_headers, window.limit, remaining, reset)
 
 
 def number_or_template(value: int | str) -> int | Template:
@@ -234,9 +238,17 @@ def _number(value: int | Template, context: Context) -> int:
     if isinstance(value, int):
         return value
     text = value.text_for(context)
+    if text.isdecimal() and text.isascii() and 0 < len(text) < 16 and text[0] != "0":
+        return int(text)
     number = tonumber(text)
     if number is None:
         raise UnusableRule("resolved value is not a number")
     if number <= 0 or number != int(number) or number > _MOST:
         raise UnusableRule(f"resolved value must be a positive integer, got: {tostring(number)}")
     return int(number)
+
+
+def _sent_name(name: str) -> tuple[str, str]:
+    """A header's name in lower case, and as it is sent: an underscore counts as a dash."""
+    sent = re.sub(r"[\r\n:]", " ", name.replace("_", "-"))
+    return sent.lower(), sent

@@ -49,7 +49,10 @@ class RedisClient:
     async def run(self, script: Script, keys: Sequence[str], arguments: Sequence[Argument]) -> Any:
         """Run a script and return its reply; the script itself is sent only where Redis does not know it."""
         tail: tuple[Argument, ...] = (len(keys), *keys, *arguments)
-        reply = await (await self._ready()).send(("EVALSHA", script.digest, *tail))
+        connection = self._connection
+        if connection is None or connection.closed:
+            connection = await self._ready()
+        reply = await connection.send(("EVALSHA", script.digest, *tail))
         if _is_unknown_script(reply):
             reply = await (await self._ready()).send(("EVAL", script.text, *tail))
         if isinstance(reply, hiredis.ReplyError):

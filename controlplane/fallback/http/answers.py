@@ -61,6 +61,8 @@ class Source(Protocol):
 
     def abort(self) -> None: ...
 
+    def stop(self, grace_s: float) -> None: ...
+
     def pause(self) -> None: ...
 
     def resume(self) -> None: ...
@@ -82,8 +84,15 @@ class Answer:
         self._source.attach(sink)
 
     def abort(self) -> None:
-        """Tell the provider to stop: the connection is closed."""
+        """Close the connection at once; the sink hears no more."""
         self._source.abort()
+
+    def stop(self, grace_s: float) -> None:
+        """Tell the provider to stop, and take in what it had sent by then, for at most `grace_s` seconds.
+
+        The sink hears the end of it, or that it failed.
+        """
+        self._source.stop(grace_s)
 
     def pause(self) -> None:
         self._source.pause()

@@ -45,15 +45,23 @@ class Headers:
         if "_" in name:
             self._underscored = True
 
+    def remove(self, names: Iterable[str]) -> None:
+        """Remove headers; names are in lower case."""
+        for name in names:
+            self._fields.pop(name, None)
+
     def get(self, name: str) -> str | None:
         """The first value; `name` is in lower case."""
         value = self._fields.get(name)
         return value[0] if isinstance(value, list) else value
 
-    def variable(self, name: str) -> str | None:
-        """What nginx's `$http_NAME` is: a dash and an underscore are the same, several values are joined."""
+    def variable(self, name: str, dashed: str) -> str | None:
+        """What nginx's `$http_NAME` is: a dash and an underscore are the same, several values are joined.
+
+        The name is given with underscores and with dashes.
+        """
         if not self._underscored:
-            value = self._fields.get(name.replace("_", "-"))
+            value = self._fields.get(dashed)
             return ", ".join(value) if isinstance(value, list) else value
         found: list[str] = []
         for field, value in self._fields.items():
@@ -95,6 +103,10 @@ class ResponseHeaders:
             self._fields.pop(name.lower(), None)
         else:
             self._fields[name.lower()] = (_one_line(name), _safe(value))
+
+    def put(self, key: str, name: str, value: str) -> None:
+        """Replace a header whose name is known to be good; `key` is the name in lower case."""
+        self._fields[key] = (name, value)
 
     def add(self, name: str, value: str) -> None:
         name = name.replace("_", "-")

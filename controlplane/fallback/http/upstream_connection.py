@@ -120,6 +120,17 @@ class UpstreamConnection(asyncio.Protocol):
         self._stop_timer()
         self._transport.abort()
 
+    def stop(self, grace_s: float) -> None:
+        if self.closed or self._complete:
+            return
+        self.resume()
+        self._stop_timer()
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
+            self._timer = self._pool.loop.call_later(grace_s, self._stopped)
+        else:
+            self._stopped()
+
     # What asyncio calls.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -246,6 +257,10 @@ class UpstreamConnection(asyncio.Protocol):
             return
         self._timer = None
         self._fail(UpstreamFailed("reading timed out", timed_out=True, answered=self._head_done))
+
+    def _stopped(self) -> None:
+        self._timer = None
+        self._fail(UpstreamFailed("stopped because nobody reads it"))
 
     def _stop_timer(self) -> None:
         if self._timer is not None:

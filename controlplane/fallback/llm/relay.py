@@ -8,6 +8,9 @@ from typing import Protocol
 from controlplane.fallback.http.answers import Answer, UpstreamFailed
 from controlplane.fallback.llm.protocols import Meter
 
+# How long to listen to a provider that was told to stop.
+STOP_GRACE_S = 0.25
+
 
 class Transform(Protocol):
     """Turns a stream into another protocol's."""
@@ -72,6 +75,7 @@ class Relay:
         self._error: Exception | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._waiting_for_client = False
+        self._over: Callable[[], None] | None = None
 
     async def first(self) -> None:
         """Wait for something that can be sent; the exception says why there will be nothing."""
@@ -103,11 +107,17 @@ class Relay:
         else:
             self._mind_the_client()
 
-    def client_left(self) -> None:
-        """Nobody reads any more: tell the provider to stop."""
+    def client_left(self, over: Callable[[], None]) -> None:
+        """Nobody reads any more: tell the provider to stop.
+
+        `over` is called when everything that it had sent by then has gone past the meter.
+        """
         self._outlet = None
-        if not self._ended and self._error is None:
-            self.answer.abort()
+        if self._ended or self._error is not None:
+            over()
+            return
+        self._over = over
+        self.answer.stop(STOP_GRACE_S)
 
     def client_reads(self) -> None:
         """The client has caught up."""
@@ -122,6 +132,8 @@ class Relay:
             self.first_data_at = self._now()
         self._received += len(data)
         self.meter.feed(data)
+        if self._over is not None:
+            return
         out = self._transform.feed(data) if self._transform is not None else data
         if out:
             if self._outlet is None:
@@ -140,6 +152,8 @@ class Relay:
         self._wake()
         if self._outlet is not None:
             self._outlet.end()
+        elif self._over is not None:
+            self._over()
 
     def failed(self, error: UpstreamFailed) -> None:
         self._stop(error)
@@ -151,6 +165,8 @@ class Relay:
         self._wake()
         if self._outlet is not None:
             self._outlet.broken()
+        elif self._over is not None:
+            self._over()
 
     def _wake(self) -> None:
         waiter, self._waiter = self._waiter, None

@@ -105,10 +105,11 @@ class ProxyRewrite(Plugin):
             for value in values:
                 headers.add(name, _text(value, captures, context))
         for name, values in self._set:
-            texts = [_text(value, captures, context) for value in values]
-            headers.set(name, texts[0] if len(texts) == 1 else texts)
-        for name in self._remove:
-            headers.set(name, None)
+            if len(values) == 1:
+                headers.set(name, _text(values[0], captures, context))
+            else:
+                headers.set(name, [_text(value, captures, context) for value in values])
+        headers.remove(self._remove)
         if "method" in self.conf:
             context.method = self.conf["method"]
         if "host" in self.conf:

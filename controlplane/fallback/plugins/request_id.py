@@ -67,7 +67,13 @@ class RequestId(Plugin):
             case "ksuid":
                 return _ksuid(self.services.clock.now())
             case _:
-                return str(uuid.uuid4())
+                return _uuid4()
+
+
+def _uuid4() -> str:
+    digits = secrets.token_hex(16)
+    variant = "89ab"[int(digits[16], 16) & 3]
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
 
 
 def _uuid7(now: float) -> str:

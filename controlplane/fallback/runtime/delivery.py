@@ -2,7 +2,9 @@
 
 from collections.abc import Callable
 
+from controlplane.fallback.llm.estimates import produced
 from controlplane.fallback.llm.relay import Relay
+from controlplane.fallback.llm.usage import Usage
 from controlplane.fallback.runtime.context import Context
 from controlplane.fallback.runtime.meta import BodyFilter
 
@@ -54,11 +56,11 @@ class StreamDelivery:
             self._send(data)
         elif not self._started:
             self._send(b"")
-        self._settle()
+        self._settle(self._relay.meter.usage)
         self._exchange.finish()
 
     def broken(self) -> None:
-        self._settle()
+        self._settle(self._relay.meter.usage)
         self._exchange.break_off()
 
     @property
@@ -77,15 +79,19 @@ class StreamDelivery:
 
     def _client_left(self) -> None:
         if self._finish is not None:
-            self._relay.client_left()
-            self._settle()
+            self._relay.client_left(self._settle_what_was_produced)
 
-    def _settle(self) -> None:
+    def _settle_what_was_produced(self) -> None:
+        """The client has left: it is charged what the provider made for it until then."""
+        meter = self._relay.meter
+        self._settle(meter.usage if meter.done else produced(meter, self._context.parsed_body()))
+
+    def _settle(self, usage: Usage | None) -> None:
         """Write down what the stream cost and run what runs at the end of a request."""
         finish, self._finish = self._finish, None
         if finish is None:
             return
         call = self._context.call
         if call is not None:
-            call.set_usage(self._relay.meter.usage, self._context.values)
+            call.set_usage(usage, self._context.values)
         finish()

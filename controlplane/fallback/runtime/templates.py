@@ -14,7 +14,7 @@ _DEFAULT = re.compile(r"\s*\?\?\s*")
 class Template:
     """A compiled text. `resolve` also says how many of its variables had a value or a default."""
 
-    __slots__ = ("_parts", "text")
+    __slots__ = ("_first", "_parts", "_variable", "text")
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -28,9 +28,23 @@ class Template:
             position = found.end()
         if position < len(text):
             self._parts.append(text[position:])
+        # By far the most texts are one variable, with a word before it or without.
+        last = self._parts[-1] if self._parts else None
+        first = "".join(part for part in self._parts[:-1] if isinstance(part, str))
+        short = len(self._parts) <= 2 and isinstance(last, tuple) and not isinstance(self._parts[0], tuple)
+        self._variable = last if isinstance(last, tuple) and (short or len(self._parts) == 1) else None
+        self._first = first
 
     def resolve(self, context: Context) -> tuple[str, int]:
         """The text for this request, and how many variables were resolved."""
+        if self._variable is not None:
+            getter, default = self._variable
+            value = getter(context)
+            if value is None:
+                value = default
+                if value is None:
+                    return self._first, 0
+            return self._first + (value if isinstance(value, str) else tostring(value)), 1
         resolved = 0
         texts = []
         for part in self._parts:

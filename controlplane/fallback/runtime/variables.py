@@ -54,7 +54,8 @@ def variable(name: str) -> Getter:
 
 def _header(name: str) -> Getter:
     plain = name.lower().replace("-", "_")
-    return lambda context: context.headers.variable(plain)
+    dashed = plain.replace("_", "-")
+    return lambda context: context.headers.variable(plain, dashed)
 
 
 def _sent_header(name: str) -> Getter:
@@ -72,7 +73,7 @@ def _argument(name: str) -> Getter:
 
 def _cookie(name: str) -> Getter:
     def get(context: Context) -> str | None:
-        text = context.headers.variable("cookie")
+        text = context.headers.get("cookie")
         if not text:
             return None
         try:
@@ -167,8 +168,8 @@ _KNOWN: dict[str, Getter] = {
     "remote_addr": lambda context: context.exchange.peer[0],
     "realip_remote_addr": lambda context: context.exchange.peer[0],
     "remote_port": lambda context: str(context.exchange.peer[1]),
-    "content_type": lambda context: context.headers.variable("content_type"),
-    "content_length": lambda context: context.headers.variable("content_length"),
+    "content_type": lambda context: context.headers.get("content-type"),
+    "content_length": lambda context: context.headers.get("content-length"),
     "request_body": lambda context: context.body.decode("utf-8", "replace") if context.body else None,
     "request_time": lambda context: f"{context.elapsed:.3f}",
     "request_length": lambda context: str(context.exchange.body_received),
