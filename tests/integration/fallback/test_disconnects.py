@@ -62,6 +62,7 @@ async def test_no_slot_is_left_and_the_charge_is_what_was_produced(bench: Bench,
     assert len(bench.mock.disconnects) == CLIENTS
     async with redis.asyncio.Redis.from_url(valkey_url) as client:
         slots = [key async for key in client.scan_iter("limit_conn:*")]
-        charged = [int(await client.get(key)) async for key in client.scan_iter("plugin-ai-rate-limiting:*")]
+        windows = [key async for key in client.scan_iter("plugin-ai-rate-limiting:*")]
+        charged = [int(await client.get(key) or 0) for key in windows]
     assert slots == []
     assert charged == [produced]

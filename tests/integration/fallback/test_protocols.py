@@ -1,5 +1,7 @@
 """Calls by the packages that people use, through the gateway, to providers of each dialect."""
 
+from typing import Any
+
 import anthropic
 import openai
 
@@ -8,7 +10,7 @@ from tests.integration.fallback.conftest import Bench
 ANY = "/llm/*"
 
 
-async def pool(bench: Bench, **instance: object) -> None:
+async def pool(bench: Bench, **instance: Any) -> None:
     """A route for every address of an SDK, in front of one member without a path of its own."""
     member = bench.instance(override={"endpoint": bench.mock.base_url}, **instance)
     await bench.put(
