@@ -3,7 +3,7 @@
 Parents come before what refers to them; everything that is removed is removed last, in reverse.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -96,26 +96,36 @@ def plan_against_live(
     return Plan(ordered(steps), tuple(foreign), unchanged)
 
 
-def plan_against_applied(
-    wanted: Iterable[GatewayObject], applied: Mapping[ObjectKey, str], foreign: Collection[ObjectKey] = ()
-) -> Plan:
-    """Compare with what was last written, without asking the gateway. `foreign` keys are left alone."""
+def plan_against_applied(wanted: Iterable[GatewayObject], applied: Mapping[ObjectKey, str]) -> Plan:
+    """Compare with what was last written, without asking the gateway.
+
+    What the gateway holds under these ids is not known yet: see `leave_foreign`.
+    """
     steps: list[Step] = []
-    held_up: list[Foreign] = []
     unchanged = 0
     keys: set[ObjectKey] = set()
     for item in wanted:
         keys.add(item.key)
-        if item.key in foreign:
-            held_up.append(Foreign(item.key, item.declared_by))
-        elif item.key not in applied:
+        if item.key not in applied:
             steps.append(Step(Action.CREATE, item.key, Reason.DECLARED, item))
         elif applied[item.key] != item.hash:
             steps.append(Step(Action.UPDATE, item.key, Reason.CHANGED, item))
         else:
             unchanged += 1
     steps += [Step(Action.DELETE, key, Reason.WITHDRAWN) for key in applied if key not in keys]
-    return Plan(ordered(steps), tuple(held_up), unchanged)
+    return Plan(ordered(steps), (), unchanged)
+
+
+def leave_foreign(plan: Plan, live: Mapping[ObjectKey, LiveObject], *, owner: str) -> Plan:
+    """The plan without the steps that would touch what is not ours."""
+    theirs = {key for key, found in live.items() if found.owner != owner}
+    foreign = [
+        Foreign(step.key, step.wanted.declared_by)
+        for step in plan.steps
+        if step.key in theirs and step.wanted
+    ]
+    steps = tuple(step for step in plan.steps if step.key not in theirs)
+    return Plan(steps, plan.foreign + tuple(foreign), plan.unchanged)
 
 
 def ordered(steps: Iterable[Step]) -> tuple[Step, ...]:

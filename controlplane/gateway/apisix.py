@@ -3,7 +3,7 @@
 import asyncio
 import json
 import random
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,6 +79,10 @@ class ApisixAdmin:
             found.update({live.key: live for live in credentials})
         return found
 
+    async def find(self, keys: Collection[ObjectKey]) -> Mapping[ObjectKey, LiveObject]:
+        found = await asyncio.gather(*map(self._find, keys))
+        return {live.key: live for live in found if live is not None}
+
     async def write(self, key: ObjectKey, body: Body) -> None:
         # A consumer is put to the collection: its name is in the body.
         path = Kind.CONSUMER.value if key.kind is Kind.CONSUMER else key.path
@@ -113,6 +117,15 @@ class ApisixAdmin:
             values = await self._list(f"consumers/{consumer}/credentials")
         keys = [ObjectKey(Kind.CREDENTIAL, f"{consumer}/{value['id']}") for value in values]
         return [LiveObject(key, value) for key, value in zip(keys, values, strict=True)]
+
+    async def _find(self, key: ObjectKey) -> LiveObject | None:
+        try:
+            reply = _json(await self._request("GET", key.path))
+        except GatewayRefused as refused:
+            if refused.status == httpx.codes.NOT_FOUND:
+                return None
+            raise
+        return LiveObject(key, reply["value"])
 
     async def _list(self, path: str) -> list[dict[str, Json]]:
         try:

@@ -1,6 +1,6 @@
 """What every driver of a gateway promises."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -30,6 +30,9 @@ class Gateway(Protocol):
 
     async def read(self) -> Mapping[ObjectKey, LiveObject]:
         """Every object of the kinds that we make, ours and others'."""
+
+    async def find(self, keys: Collection[ObjectKey]) -> Mapping[ObjectKey, LiveObject]:
+        """Those of these objects that exist."""
 
     async def write(self, key: ObjectKey, body: Body) -> None:
         """Create or replace an object; secrets are plain text here."""

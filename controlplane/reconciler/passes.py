@@ -9,13 +9,16 @@ from controlplane.core.compile import Compiled, Compiler
 from controlplane.core.desired import DesiredState
 from controlplane.core.diff import Digest, LiveObject
 from controlplane.core.objects import ObjectKey
-from controlplane.core.plan import Plan, Reason, plan_against_applied, plan_against_live
+from controlplane.core.plan import Plan, Reason, leave_foreign, plan_against_applied, plan_against_live
 from controlplane.core.render import BadTemplate
 from controlplane.errors import CannotUnseal, GatewayRefused, GatewayUnavailable, Problem
 from controlplane.gateway.driver import Gateway
 from controlplane.reconciler.applying import Result, apply
 from controlplane.reconciler.status import LeadershipLost, State
 from controlplane.store.reconciling import GatewayRecord, ObjectResult, PassReport, ReconcilingStore
+
+_MOST_ASKED_FOR = 64
+"""With more objects to write than this, reading the whole gateway is quicker than asking for each."""
 
 
 @dataclass
@@ -32,7 +35,6 @@ class GatewayPass:
     replica: str
     may_write: Callable[[], bool]
     applied: dict[ObjectKey, str] = field(default_factory=dict)
-    foreign: set[ObjectKey] = field(default_factory=set)
 
     async def recall(self) -> None:
         """Read back what was written before this replica led. Raises StoreUnavailable."""
@@ -58,19 +60,22 @@ class GatewayPass:
 
     async def _plan(self, compiled: Compiled, *, look: bool) -> Plan:
         if not look:
-            return plan_against_applied(compiled.objects, self.applied, self.foreign)
+            plan = plan_against_applied(compiled.objects, self.applied)
+            if len(plan.steps) <= _MOST_ASKED_FOR:
+                there = await self.gateway.find([step.key for step in plan.steps])
+                return leave_foreign(plan, there, owner=self.owner)
         live = await self.gateway.read()
         plan = plan_against_live(compiled.objects, live, self.applied, owner=self.owner, digest=self.digest)
-        self.foreign = {item.key for item in plan.foreign}
         await self._take_stock(compiled, plan, live)
         return plan
 
     async def _take_stock(self, compiled: Compiled, plan: Plan, live: Mapping[ObjectKey, LiveObject]) -> None:
         """What is as it should be counts as written, whoever wrote it: a crash may have come between."""
-        touched = {step.key for step in plan.steps} | self.foreign
+        touched = {step.key for step in plan.steps} | {item.key for item in plan.foreign}
         right = {item.key: item for item in compiled.objects if item.key not in touched}
         new = [item for item in right.values() if self.applied.get(item.key) != item.hash]
-        vanished = [key for key in self.applied if key not in live and key not in right]
+        gone = (key for key in self.applied if key not in live or live[key].owner != self.owner)
+        vanished = [key for key in gone if key not in right]
         results = [ObjectResult(item.key, item.declared_by, item.hash, None) for item in new]
         results += [ObjectResult(key, str(Reason.WITHDRAWN), None, None) for key in vanished]
         if results:
