@@ -5,8 +5,10 @@ import contextlib
 import os
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from types import FrameType
 from typing import Any
 
+import structlog
 import uvicorn
 from litestar import Litestar
 from litestar.datastructures import State
@@ -22,7 +24,7 @@ from controlplane.api.service import Service
 from controlplane.api.state import state_router
 from controlplane.clock import SystemClock
 from controlplane.errors import InvalidSettings, SluiceError
-from controlplane.logs import configure_logging, request_log
+from controlplane.logs import configure_logging, request_log, where
 from controlplane.reconciler.wiring import make_reconciler
 from controlplane.settings import Settings
 from controlplane.store.api import DeclaredStore
@@ -31,6 +33,10 @@ from controlplane.store.records import Kind
 from controlplane.store.store import open_store
 
 Background = Callable[[], Awaitable[None]]
+
+_RESTART_S = 1.0
+
+log = structlog.get_logger(__name__)
 
 
 def create_app(
@@ -47,26 +53,28 @@ def create_app(
     protected = [*(resource_router(kind) for kind in Kind), state_router(), documents_router()]
     for router in protected:
         router.guards = [guard]
-    return Litestar(
+    app = Litestar(
         route_handlers=[*protected, health_router(), openapi_router()],
         exception_handlers={
             SluiceError: on_sluice_error,
             HTTPException: on_http_error,
             Exception: on_any_error,
         },
-        middleware=[request_log],
         lifespan=[_running(background)],
         openapi_config=None,
         request_max_body_size=None,  # the handlers read no more than each of them allows
         state=State({"service": Service(store, wake)}),
         logging_config=None,
     )
+    # Around everything, for a middleware sees no request that leads nowhere.
+    app.asgi_handler = request_log(app.asgi_handler)
+    return app
 
 
 def _running(background: Sequence[Background]) -> Any:  # Any: what Litestar takes as a lifespan
     @contextlib.asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
-        tasks = [asyncio.ensure_future(run()) for run in background]
+        tasks = [asyncio.create_task(_kept_running(run)) for run in background]
         try:
             yield
         finally:
@@ -75,6 +83,26 @@ def _running(background: Sequence[Background]) -> Any:  # Any: what Litestar tak
             await asyncio.gather(*tasks, return_exceptions=True)
 
     return lifespan
+
+
+async def _kept_running(run: Background) -> None:
+    """Run it again whenever it fails: the API can do without it for a moment."""
+    while True:
+        try:
+            await run()
+        except Exception as error:  # noqa: BLE001 whatever it was, the next try may succeed
+            log.error("background_failed", error=type(error).__name__, where=where(error))  # noqa: TRY400
+            await asyncio.sleep(_RESTART_S)
+        else:
+            return
+
+
+class _Server(uvicorn.Server):
+    """Ends with exit code 0 when it is asked to end, after everything is closed."""
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self.force_exit = self.should_exit
+        self.should_exit = True
 
 
 async def serve(settings: Settings) -> None:
@@ -92,7 +120,7 @@ async def serve(settings: Settings) -> None:
             server_header=False,
             timeout_graceful_shutdown=5,
         )
-        await uvicorn.Server(config).serve()
+        await _Server(config).serve()
 
 
 def main() -> int:

@@ -1,36 +1,52 @@
 """Logs as JSON lines on stderr. Bodies, headers and query strings never get there."""
 
 import logging
+import re
 import secrets
 import sys
 import time
+import traceback
+from pathlib import Path
 from typing import Any
 
 import structlog
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
+from structlog.types import Processor
 
 _LEVELS = logging.getLevelNamesMapping()
-_LONGEST_ID = 64
+_REQUEST_ID = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 
 log = structlog.get_logger(__name__)
 
 
 def configure_logging(level: str) -> None:
     """Once, where a process begins."""
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+    ]
     structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(),
-        ],
+        processors=[*shared, structlog.processors.JSONRenderer()],
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level.upper()]),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            processor=structlog.processors.JSONRenderer(), foreign_pre_chain=shared
+        )
+    )
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
+
+
+def where(error: BaseException) -> list[str]:
+    """Where an error arose, the innermost place last. Its text is left out: it may repeat what was sent."""
+    frames = traceback.extract_tb(error.__traceback__)[-6:]
+    return [f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames]
 
 
 def request_log(app: ASGIApp) -> ASGIApp:
@@ -75,7 +91,7 @@ def _request_id(scope: Any) -> str:  # Any: an ASGI scope
     """The client's, as far as it is harmless; one of our own otherwise."""
     for name, value in scope["headers"]:
         if name == b"x-request-id":
-            text = value.decode("latin-1")
-            if 0 < len(text) <= _LONGEST_ID and all(char.isalnum() or char in "-_." for char in text):
-                return str(text)
+            text = str(value, "latin-1")
+            if _REQUEST_ID.fullmatch(text):
+                return text
     return secrets.token_hex(12)

@@ -28,6 +28,8 @@ async def read_json(
         raise UnsupportedMediaType(
             f"the content type {visible(kind)!r} is not read here", remedy=f"send {types[0]}"
         )
+    if request.headers.get("content-encoding", "identity").lower() != "identity":
+        raise UnsupportedMediaType("a compressed body is not read here", remedy="send it as it is")
     value = parse(await _read(request, largest))
     if not isinstance(value, dict):
         raise InvalidRequest(

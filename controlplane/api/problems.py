@@ -11,6 +11,7 @@ from litestar.exceptions import HTTPException
 
 from controlplane import errors
 from controlplane.api.bodies import AnyRequest
+from controlplane.logs import where
 
 MEDIA_TYPE = "application/problem+json"
 _RETRY_AFTER = {"Retry-After": "1"}
@@ -54,7 +55,7 @@ def on_http_error(request: AnyRequest, error: HTTPException) -> Response[bytes]:
 
 def on_any_error(request: AnyRequest, error: Exception) -> Response[bytes]:
     """A fault of ours. What went wrong is in the log, by the request's id, and not in the reply."""
-    log.error("unexpected_error", error=type(error).__name__, exc_info=error)
+    log.error("unexpected_error", error=type(error).__name__, where=where(error))
     return _problem(
         HTTPStatus.INTERNAL_SERVER_ERROR,
         "something went wrong in the service",

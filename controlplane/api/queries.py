@@ -7,10 +7,11 @@ from controlplane.api.bodies import AnyRequest
 from controlplane.core.problems import nearest
 from controlplane.core.text import visible
 from controlplane.errors import InvalidRequest, Problem
-from controlplane.store.records import Query
+from controlplane.store.records import Kind, Query
 
 LARGEST_PAGE = 500
-_LIST = ("limit", "cursor", "name_prefix", "source", "tenant", "type", "label")
+_FILTERS = ("limit", "cursor", "name_prefix", "source", "label")
+_OWN_FILTERS = {Kind.PROVIDER: ("type",), Kind.QUEUE: ("tenant",), Kind.KEY: ("tenant",)}
 _ETAGS = re.compile(r'\s*(?:W/)?"[\x21\x23-\x7e]*"\s*(?:,\s*(?:W/)?"[\x21\x23-\x7e]*"\s*)*')
 _VERSION = re.compile(r'(?<!W/)"([0-9]{1,18})"')
 
@@ -31,9 +32,14 @@ def only(request: AnyRequest, known: Collection[str]) -> dict[str, str]:
     return values
 
 
-def list_query(request: AnyRequest) -> Query:
+def filters_of(kind: Kind) -> tuple[str, ...]:
+    """What a list of this kind can be asked for."""
+    return (*_FILTERS, *_OWN_FILTERS.get(kind, ()))
+
+
+def list_query(request: AnyRequest, kind: Kind) -> Query:
     """Filters and page of a list."""
-    values = only(request, _LIST)
+    values = only(request, filters_of(kind))
     limit = number(values.pop("limit", "50"), "limit", largest=LARGEST_PAGE)
     return Query(
         limit=limit,
@@ -58,15 +64,14 @@ def flag(text: str, name: str) -> bool:
     return text == "true"
 
 
-def wanted_version(request: AnyRequest) -> int | None:
-    """The version that If-Match asks for; -1 where none of its ETags can ever match; None for any."""
+def wanted_versions(request: AnyRequest) -> tuple[int, ...] | None:
+    """The versions that If-Match allows, none of them where its ETags are not ours; None for any version."""
     header = request.headers.get("if-match")
     if header is None or header.strip() == "*":
         return None
     if not _ETAGS.fullmatch(header):
         raise _wrong("If-Match", "is no list of ETags", 'send the ETag as it came, such as "7"')
-    versions = [int(version) for version in _VERSION.findall(header)]
-    return versions[0] if len(versions) == 1 else -1
+    return tuple(int(version) for version in _VERSION.findall(header))
 
 
 def _wrong(field: str, message: str, remedy: str) -> InvalidRequest:

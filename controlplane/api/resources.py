@@ -2,18 +2,20 @@
 
 from typing import Any
 
-from litestar import Response, Router, delete, get, patch, post, put
+from litestar import HttpMethod, Response, Router, delete, get, patch, post, put, route
+from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 
 from controlplane.api.access import author_of
 from controlplane.api.bodies import PATCH_TYPES, AnyRequest, read_json
-from controlplane.api.queries import list_query, only, wanted_version
+from controlplane.api.queries import flag, list_query, only, wanted_versions
 from controlplane.api.service import service_of
 from controlplane.api.views import Shown, object_view, reply
 from controlplane.store.documents import validated
 from controlplane.store.records import Kind, Stored, Written
 
 PREFIX = "/api/v1"
+_NEVER = -1
 
 
 def resource_router(kind: Kind) -> Router:
@@ -22,6 +24,8 @@ def resource_router(kind: Kind) -> Router:
     return Router(
         path=f"{PREFIX}/{kind.plural}",
         route_handlers=[
+            _options("/", "GET, POST, OPTIONS"),
+            _options("/{ref:str}", "GET, PUT, PATCH, DELETE, OPTIONS"),
             get("/", name=f"list_{kind.plural}")(handlers.list),
             post("/", name=f"create_{kind}", status_code=201)(handlers.create),
             get("/{ref:str}", name=f"read_{kind}")(handlers.read),
@@ -32,12 +36,22 @@ def resource_router(kind: Kind) -> Router:
     )
 
 
+def _options(path: str, allow: str) -> HTTPRouteHandler:
+    """Comes before the others, or the framework makes one that names the first of them only."""
+
+    @route(path, http_method=[HttpMethod.OPTIONS], status_code=204)
+    async def options() -> Response[None]:
+        return Response(None, headers={"Allow": allow})
+
+    return options
+
+
 class _Handlers:
     def __init__(self, kind: Kind) -> None:
         self._kind = kind
 
     async def list(self, request: AnyRequest) -> Response[bytes]:
-        page = await service_of(request).store.page(self._kind, list_query(request))
+        page = await service_of(request).store.page(self._kind, list_query(request, self._kind))
         items = [await self._view(request, stored) for stored in page.items]
         return reply({"items": items, "next_cursor": page.next_cursor})
 
@@ -56,7 +70,7 @@ class _Handlers:
         service = service_of(request)
         stored = await service.store.get(self._kind, ref)
         view = await self._view(request, stored)
-        if values.get("show_secrets") == "true":
+        if flag(values.get("show_secrets", "false"), "show_secrets"):
             view |= await service.store.reveal(self._kind, ref, author_of(request))
         return reply(view, ETag=stored.etag)
 
@@ -65,7 +79,7 @@ class _Handlers:
         spec = validated(self._kind, await read_json(request))
         service = service_of(request)
         written = await service.store.replace(
-            self._kind, ref, spec, author_of(request), wanted_version(request)
+            self._kind, ref, spec, author_of(request), await self._version(request, ref)
         )
         service.wake()
         return await self._written(request, written)
@@ -75,7 +89,7 @@ class _Handlers:
         changes = await read_json(request, types=PATCH_TYPES)
         service = service_of(request)
         written = await service.store.patch(
-            self._kind, ref, changes, author_of(request), wanted_version(request)
+            self._kind, ref, changes, author_of(request), await self._version(request, ref)
         )
         service.wake()
         return await self._written(request, written)
@@ -83,8 +97,16 @@ class _Handlers:
     async def delete(self, request: AnyRequest, ref: FromPath[str]) -> None:
         only(request, ())
         service = service_of(request)
-        await service.store.delete(self._kind, ref, author_of(request), wanted_version(request))
+        await service.store.delete(self._kind, ref, author_of(request), await self._version(request, ref))
         service.wake()
+
+    async def _version(self, request: AnyRequest, ref: str) -> int | None:
+        """The version that a write depends on; one that there never is where If-Match allows none of ours."""
+        wanted = wanted_versions(request)
+        if wanted is None or len(wanted) == 1:
+            return wanted[0] if wanted else None
+        stored = await service_of(request).store.get(self._kind, ref)
+        return stored.version if stored.version in wanted else _NEVER
 
     async def _written(
         self, request: AnyRequest, written: Written[Any], *, status: int = 200, **headers: str

@@ -254,10 +254,13 @@ def _cursor(name: str) -> str:
 
 def _position(cursor: str) -> str:
     try:
-        return base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode()
+        name = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode()
     except (binascii.Error, ValueError):
+        name = ""
+    if not re.fullmatch(NAME_PATTERN, name):
         problem = Problem("cursor", "is none that a list has given", "take next_cursor as it is")
-        raise InvalidRequest("the cursor cannot be used", problems=[problem]) from None
+        raise InvalidRequest("the cursor cannot be used", problems=[problem])
+    return name
 
 
 def _forbid_keyless(kind: Kind, removed: set[str]) -> None:
