@@ -1,24 +1,16 @@
-"""The OpenAPI document: made of the declared models, so that it says what is really read and given."""
+"""The OpenAPI document: every address, what it takes, what it gives, and how it may fail."""
 
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any
 
 from litestar import Response, Router, get
-from pydantic.json_schema import models_json_schema
 
+from controlplane.api.openapi_schemas import Part, all_of, page_of, ref, schemas, view_name
 from controlplane.api.problems import MEDIA_TYPE
+from controlplane.api.queries import LARGEST_PAGE, filters_of
 from controlplane.api.resources import PREFIX
 from controlplane.api.views import reply
-from controlplane.core.gateways import GatewaySpec
-from controlplane.core.spec import Document, KeySpec, ProviderSpec, QueueSpec, TenantSpec
 from controlplane.store.records import Kind
-
-# Any throughout: parts of a JSON document.
-Part = dict[str, Any]
-
-_MODELS = (ProviderSpec, TenantSpec, QueueSpec, KeySpec, GatewaySpec, Document)
-_REF = "#/components/schemas/{model}"
 
 EXAMPLES: Mapping[Kind, Part] = {
     Kind.PROVIDER: {"name": "openai-main", "type": "openai", "api_key": "$env://OPENAI_API_KEY"},
@@ -31,15 +23,20 @@ EXAMPLES: Mapping[Kind, Part] = {
     Kind.KEY: {"name": "acme-web", "queues": ["support"]},
     Kind.GATEWAY: {"name": "edge", "admin_url": "http://127.0.0.1:9180", "admin_key": "$env://APISIX_KEY"},
 }
+_PATCH_EXAMPLE: Part = {"labels": {"team": "a"}}
+_PATCH_TYPES = ("application/merge-patch+json", "application/json")
 
-_FILTERS: Mapping[str, Part] = {
-    "limit": {"type": "integer", "minimum": 1, "maximum": 500, "default": 50},
-    "cursor": {"type": "string"},
-    "name_prefix": {"type": "string"},
-    "source": {"type": "string"},
-    "tenant": {"type": "string"},
-    "type": {"type": "string"},
-    "label": {"type": "string", "description": "`name` or `name=value`"},
+_FILTERS: Mapping[str, tuple[Part, str]] = {
+    "limit": (
+        {"type": "integer", "minimum": 1, "maximum": LARGEST_PAGE, "default": 50},
+        "how many at most",
+    ),
+    "cursor": ({"type": "string"}, "`next_cursor` of the page before"),
+    "name_prefix": ({"type": "string"}, "only those whose name starts so"),
+    "source": ({"type": "string"}, "only those that this source declared"),
+    "tenant": ({"type": "string"}, "only those of this tenant"),
+    "type": ({"type": "string"}, "only providers of this type"),
+    "label": ({"type": "string"}, "only those with this label: `name` or `name=value`"),
 }
 
 _READ = (400, 401, 404, 503)
@@ -48,10 +45,16 @@ _WRITE = (400, 401, 409, 413, 415, 422, 503)
 _CHANGE = (*_WRITE, 404, 412)
 _DELETE = (400, 401, 404, 409, 412, 503)
 
+_ETAG: Part = {"ETag": {"description": "the version, for If-Match", "schema": {"type": "string"}}}
+_LOCATION: Part = {"Location": {"description": "where the object is", "schema": {"type": "string"}}}
+_ERROR_HEADERS: Mapping[int, Part] = {
+    401: {"WWW-Authenticate": {"schema": {"type": "string"}}},
+    503: {"Retry-After": {"description": "seconds", "schema": {"type": "string"}}},
+}
+
 
 def openapi_document() -> Part:
     """The whole document."""
-    _, definitions = models_json_schema([(model, "validation") for model in _MODELS], ref_template=_REF)
     paths: Part = {}
     for kind in Kind:
         paths |= _resource_paths(kind)
@@ -60,175 +63,175 @@ def openapi_document() -> Part:
         "info": {
             "title": "Sluice",
             "version": "1",
-            "description": "Queues, keys and limits of LLM traffic, kept on every gateway as declared.",
+            "description": "Queues, keys and limits of LLM traffic, kept on every gateway as declared.\n\n"
+            "An object is addressed by its name or by its UUID. A write may name the version that it "
+            "depends on with `If-Match`. Every error is a problem that names the field and the remedy.",
         },
         "servers": [{"url": "/"}],
         "security": [{"token": []}],
-        "paths": paths | _other_paths(),
+        "tags": [{"name": tag} for tag in (*Kind, "apply", "revision", "service")],
+        "paths": paths | _state_paths() | _document_paths() | _service_paths(),
         "components": {
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
-            "schemas": {**definitions["$defs"], "Problem": _PROBLEM, **_views()},
+            "schemas": schemas(),
         },
     }
-
-
-_PROBLEM: Part = {
-    "type": "object",
-    "required": ["type", "title", "status", "detail", "errors"],
-    "properties": {
-        "type": {"type": "string"},
-        "title": {"type": "string"},
-        "status": {"type": "integer"},
-        "detail": {"type": "string", "description": "what happened, to which object"},
-        "remedy": {"type": ["string", "null"], "description": "what to do about it"},
-        "errors": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "properties": {
-                    "field": {"type": "string", "examples": ["members[0].provider"]},
-                    "message": {"type": "string"},
-                    "remedy": {"type": ["string", "null"]},
-                },
-            },
-        },
-    },
-}
-
-
-def _views() -> Part:
-    """Objects as they are read: what was declared, and what the service adds."""
-    added = {
-        "id": {"type": "string", "format": "uuid"},
-        "source": {"type": "string"},
-        "version": {"type": "integer", "description": "grows with every write; the ETag"},
-        "created_at": {"type": "string", "format": "date-time"},
-        "updated_at": {"type": "string", "format": "date-time"},
-    }
-    views: Part = {}
-    for kind in Kind:
-        properties: Part = {**added, "name": {"type": "string"}}
-        if kind is Kind.GATEWAY:
-            properties["status"] = {"type": "object"}
-        views[_view_name(kind)] = {
-            "type": "object",
-            "description": f"a {kind} as it was declared, with secrets masked",
-            "required": ["name", *added],
-            "properties": properties,
-        }
-    return views
 
 
 def _resource_paths(kind: Kind) -> Part:
-    spec = {"$ref": _REF.format(model=kind.model.__name__)}
-    view = {"$ref": _REF.format(model=_view_name(kind))}
-    page = {"type": "object", "properties": {"items": {"type": "array", "items": view}, "next_cursor": {}}}
-    body = _body(spec, EXAMPLES[kind])
-    conditional = [_parameter("If-Match", "header", {"type": "string"}, "the ETag that was read")]
+    view = ref(view_name(kind))
+    body = _body(ref(kind.model.__name__), EXAMPLES[kind])
+    patch = _body({"type": "object"}, _PATCH_EXAMPLE, *_PATCH_TYPES)
+    etags = {"type": "string", "pattern": r'^(\*|(W/)?"[^" ]*"(, *(W/)?"[^" ]*")*)$', "examples": ['"7"']}
+    conditional = [_parameter("If-Match", "header", etags, "the ETag that was read")]
     secrets = [_parameter("show_secrets", "query", {"type": "boolean"}, "secrets in plain text; audited")]
-    ref = _parameter("ref", "path", {"type": "string"}, f"the {kind}'s name or UUID")
-    filters = [_parameter(name, "query", schema) for name, schema in _FILTERS.items()]
-    collection, one = f"{PREFIX}/{kind.plural}", f"{PREFIX}/{kind.plural}/{{ref}}"
+    filters = [_filter(name) for name in filters_of(kind)]
+    read = secrets if kind is Kind.GATEWAY else []
     return {
-        collection: {
-            "get": _operation(f"list {kind.plural}", kind, 200, page, _LIST, parameters=filters),
-            "post": _operation(f"declare a {kind}", kind, 201, view, _WRITE, body=body),
-        },
-        one: {
-            "parameters": [ref],
-            "get": _operation(
-                f"read a {kind}", kind, 200, view, _READ, parameters=secrets if kind is Kind.GATEWAY else []
+        f"{PREFIX}/{kind.plural}": {
+            "get": _operation(f"list {kind.plural}", kind, page_of(view), _LIST, parameters=filters),
+            "post": _operation(
+                f"declare a {kind}", kind, view, _WRITE, 201, body=body, headers=_ETAG | _LOCATION
             ),
+        },
+        f"{PREFIX}/{kind.plural}/{{ref}}": {
+            "parameters": [_ref(kind)],
+            "get": _operation(f"read a {kind}", kind, view, _READ, parameters=read, headers=_ETAG),
             "put": _operation(
-                f"declare a {kind} anew", kind, 200, view, _CHANGE, body=body, parameters=conditional
+                f"declare a {kind} anew",
+                kind,
+                view,
+                _CHANGE,
+                body=body,
+                parameters=conditional,
+                headers=_ETAG,
+                description="What is left out goes back to its default; a secret that is `***` or left out "
+                "stays as it was.",
             ),
             "patch": _operation(
                 f"change a {kind}",
                 kind,
-                200,
                 view,
                 _CHANGE,
-                body=_body({"type": "object"}, {"labels": {"team": "a"}}, "application/merge-patch+json"),
+                body=patch,
                 parameters=conditional,
+                headers=_ETAG,
+                description="A merge patch (RFC 7396): null removes, lists are replaced whole.",
             ),
-            "delete": _operation(f"remove a {kind}", kind, 204, None, _DELETE, parameters=conditional),
+            "delete": _operation(
+                f"remove a {kind}",
+                kind,
+                None,
+                _DELETE,
+                204,
+                parameters=conditional,
+                description="409 lists what still refers to it.",
+            ),
         },
     }
 
 
-def _other_paths() -> Part:
-    anything: Part = {"type": "object"}
-    ref = _parameter("ref", "path", {"type": "string"})
-    revision = _parameter("revision", "path", {"type": "integer", "minimum": 1})
-    page = [
-        _parameter("limit", "query", _FILTERS["limit"]),
-        _parameter("cursor", "query", {"type": "string"}),
-    ]
-    dry_run = [_parameter("dry_run", "query", {"type": "boolean"}, "say what would change, change nothing")]
-    example = {"version": 1, "source": "platform", "providers": [EXAMPLES[Kind.PROVIDER]]}
-    document = _body({"$ref": _REF.format(model="Document")}, example)
+def _state_paths() -> Part:
     paths: Part = {
+        f"{PREFIX}/queues/{{ref}}/enforcement": {
+            "parameters": [_ref(Kind.QUEUE)],
+            "get": _operation(
+                "where each limit of a queue is held", Kind.QUEUE, all_of(ref("Enforcement")), _READ
+            ),
+        }
+    }
+    for kind in (Kind.PROVIDER, Kind.QUEUE, Kind.KEY):
+        summary = f"objects of a {kind} on every gateway"
+        paths[f"{PREFIX}/{kind.plural}/{{ref}}/objects"] = {
+            "parameters": [_ref(kind)],
+            "get": _operation(summary, kind, all_of(ref("ObjectStatus")), _READ),
+        }
+    return paths
+
+
+def _document_paths() -> Part:
+    revision = _parameter("revision", "path", {"type": "integer", "minimum": 1}, "its number")
+    page = [_filter("limit"), _filter("cursor")]
+    dry_run = [_parameter("dry_run", "query", {"type": "boolean"}, "say what would change, change nothing")]
+    example = {
+        "version": 1,
+        "source": "platform",
+        "providers": [EXAMPLES[Kind.PROVIDER]],
+        "queues": [EXAMPLES[Kind.QUEUE]],
+    }
+    document = _body(ref("Document"), example)
+    return {
         f"{PREFIX}/apply": {
             "post": _operation(
-                "make a whole document so", "apply", 200, anything, _WRITE, body=document, parameters=dry_run
+                "make a document so",
+                "apply",
+                ref("Applied"),
+                _WRITE,
+                body=document,
+                parameters=dry_run,
+                description="Creates and updates what differs, in one revision; deletes nothing.",
             )
         },
         f"{PREFIX}/revisions": {
-            "get": _operation("list revisions", "revision", 200, anything, _LIST, parameters=page)
+            "get": _operation("list revisions", "revision", page_of(ref("Revision")), _LIST, parameters=page)
         },
         f"{PREFIX}/revisions/{{revision}}": {
             "parameters": [revision],
-            "get": _operation("read a revision", "revision", 200, anything, _READ),
+            "get": _operation("read a revision", "revision", ref("RevisionWithChanges"), _READ),
         },
-        f"{PREFIX}/queues/{{ref}}/enforcement": {
-            "parameters": [ref],
-            "get": _operation("where each limit is held", Kind.QUEUE, 200, anything, _READ),
-        },
-        "/health/live": {"get": _open("the process answers", 200)},
-        "/health/ready": {"get": _open("which part is missing", 200, 503)},
-        "/api/openapi.json": {"get": _open("this document", 200)},
     }
-    for kind in (Kind.PROVIDER, Kind.QUEUE, Kind.KEY):
-        paths[f"{PREFIX}/{kind.plural}/{{ref}}/objects"] = {
-            "parameters": [ref],
-            "get": _operation("its objects on every gateway", kind, 200, anything, _READ),
-        }
-    return paths
+
+
+def _service_paths() -> Part:
+    return {
+        "/health/live": {"get": _open("live", "the process answers", 200)},
+        "/health/ready": {"get": _open("ready", "which part is missing", 200, 503)},
+        "/api/openapi.json": {"get": _open("openapi", "this document", 200)},
+    }
 
 
 def _operation(
     summary: str,
     tag: str,
-    status: int,
     schema: Part | None,
     errors: tuple[int, ...],
+    status: int = 200,
     *,
     body: Part | None = None,
     parameters: list[Part] | None = None,
+    headers: Part | None = None,
+    description: str | None = None,
 ) -> Part:
-    success: Part = {"description": HTTPStatus(status).phrase}
+    success: Part = {"description": HTTPStatus(status).phrase, "headers": headers or {}}
     if schema is not None:
         success["content"] = {"application/json": {"schema": schema}}
-    problem = {"schema": {"$ref": _REF.format(model="Problem")}}
-    responses = {str(status): success} | {
-        str(code): {"description": HTTPStatus(code).phrase, "content": {MEDIA_TYPE: problem}}
-        for code in sorted(errors)
-    }
     operation: Part = {
         "summary": summary,
-        "operationId": summary.replace(" ", "_").replace("'", "") + f"_{tag}",
+        "operationId": summary.replace(" ", "_"),
         "tags": [str(tag)],
-        "responses": responses,
+        "parameters": parameters or [],
+        "responses": {str(status): success} | {str(code): _error(code) for code in sorted(errors)},
     }
-    if parameters:
-        operation["parameters"] = parameters
+    if description:
+        operation["description"] = description
     return operation | ({"requestBody": body} if body else {})
 
 
-def _open(summary: str, *statuses: int) -> Part:
+def _error(status: int) -> Part:
+    return {
+        "description": HTTPStatus(status).phrase,
+        "headers": _ERROR_HEADERS.get(status, {}),
+        "content": {MEDIA_TYPE: {"schema": ref("Problem")}},
+    }
+
+
+def _open(name: str, summary: str, *statuses: int) -> Part:
+    """An address that needs no token."""
     content = {"application/json": {"schema": {"type": "object"}}}
     return {
         "summary": summary,
+        "operationId": name,
+        "tags": ["service"],
         "security": [],
         "responses": {
             str(status): {"description": HTTPStatus(status).phrase, "content": content} for status in statuses
@@ -236,17 +239,28 @@ def _open(summary: str, *statuses: int) -> Part:
     }
 
 
-def _body(schema: Part, example: Part, media_type: str = "application/json") -> Part:
-    return {"required": True, "content": {media_type: {"schema": schema, "example": example}}}
+def _body(schema: Part, example: Part, *media_types: str) -> Part:
+    types = media_types or ("application/json",)
+    return {"required": True, "content": {name: {"schema": schema, "example": example} for name in types}}
 
 
-def _parameter(name: str, place: str, schema: Part, description: str = "") -> Part:
-    found: Part = {"name": name, "in": place, "required": place == "path", "schema": schema}
-    return found | ({"description": description} if description else {})
+def _ref(kind: Kind) -> Part:
+    return _parameter("ref", "path", {"type": "string", "minLength": 1}, f"the {kind}'s name or UUID")
 
 
-def _view_name(kind: Kind) -> str:
-    return f"{kind.title()}View"
+def _filter(name: str) -> Part:
+    schema, description = _FILTERS[name]
+    return _parameter(name, "query", schema, description)
+
+
+def _parameter(name: str, place: str, schema: Part, description: str) -> Part:
+    return {
+        "name": name,
+        "in": place,
+        "required": place == "path",
+        "schema": schema,
+        "description": description,
+    }
 
 
 @get("/api/openapi.json", name="openapi")

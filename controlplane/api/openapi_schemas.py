@@ -1,0 +1,154 @@
+"""The schemas of the OpenAPI document, made of the models and records that are really read and given."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from controlplane.core.enforcement import Enforcement
+from controlplane.core.spec import Document
+from controlplane.store.records import (
+    AppliedChange,
+    GatewayStatus,
+    Kind,
+    ObjectStatus,
+    Revision,
+    RevisionChange,
+)
+
+# Any: parts of a JSON document.
+Part = dict[str, Any]
+
+_TEMPLATE = "#/components/schemas/{model}"
+_RECORDS = (AppliedChange, Enforcement, GatewayStatus, ObjectStatus, Revision, RevisionChange)
+_ADDED: Mapping[str, Part] = {
+    "id": {"type": "string", "format": "uuid"},
+    "source": {"type": "string", "description": "who owns the object"},
+    "version": {"type": "integer", "description": "grows with every write; quoted, it is the ETag"},
+    "created_at": {"type": "string", "format": "date-time"},
+    "updated_at": {"type": "string", "format": "date-time"},
+}
+_MASKED: Part = {"type": ["string", "null"], "description": "`***` where it is set, or a reference"}
+_NEW_KEY: Part = {
+    "type": ["string", "null"],
+    "description": "`***`; the text of a key that was made just now, this once",
+}
+
+
+def ref(name: str) -> Part:
+    """A reference to a schema of the document."""
+    return {"$ref": _TEMPLATE.format(model=name)}
+
+
+def view_name(kind: Kind) -> str:
+    return f"{kind.title()}View"
+
+
+def page_of(item: Part) -> Part:
+    """A page of a list."""
+    properties = {
+        "items": {"type": "array", "items": item},
+        "next_cursor": {
+            "type": ["string", "null"],
+            "description": "`cursor` of the next page",
+        },
+    }
+    return {"type": "object", "required": list(properties), "properties": properties}
+
+
+def all_of(item: Part) -> Part:
+    """A list that comes whole."""
+    items = {"type": "array", "items": item}
+    return {"type": "object", "required": ["items"], "properties": {"items": items}}
+
+
+def schemas() -> Part:
+    """Every schema that the document refers to, by name."""
+    adapters: list[tuple[str, Any, TypeAdapter[Any]]] = [
+        (model.__name__, "validation", TypeAdapter(model)) for model in (Document, *(k.model for k in Kind))
+    ]
+    adapters += [(record.__name__, "validation", TypeAdapter(record)) for record in _RECORDS]
+    _, found = TypeAdapter.json_schemas(adapters, ref_template=_TEMPLATE)
+    made: Part = {**found["$defs"], "Problem": _PROBLEM, "Applied": _APPLIED}
+    for kind in Kind:
+        made[view_name(kind)] = _view(kind, made[kind.model.__name__])
+    head = made["Revision"]
+    changes = {"type": "array", "items": ref("RevisionChange")}
+    made["RevisionWithChanges"] = head | {
+        "required": [*head["required"], "changes"],
+        "properties": head["properties"] | {"changes": changes},
+    }
+    return made
+
+
+def _view(kind: Kind, spec: Part) -> Part:
+    """An object as it is read: what was declared, and what the service adds."""
+    properties = {**spec["properties"], **_ADDED}
+    for name in kind.secret_fields:
+        properties[name] = _NEW_KEY if kind is Kind.KEY else _MASKED
+    if kind is Kind.GATEWAY:
+        properties["status"] = ref("GatewayStatus")
+    return {
+        "type": "object",
+        "description": f"a {kind} as it was declared, with its secrets masked",
+        "required": list(properties),
+        "properties": properties,
+        "additionalProperties": False,
+    }
+
+
+_FIELD_PROBLEM: Mapping[str, Part] = {
+    "field": {"type": "string", "examples": ["members[0].provider"]},
+    "message": {"type": "string"},
+    "remedy": {"type": ["string", "null"]},
+}
+_PROBLEM: Part = {
+    "type": "object",
+    "description": "What went wrong, and what to do about it (RFC 9457).",
+    "required": ["type", "title", "status", "detail", "remedy", "errors"],
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string", "description": "what happened, to which object"},
+        "remedy": {"type": ["string", "null"], "description": "what to do about it"},
+        "errors": {
+            "type": "array",
+            "description": "what is wrong with which field",
+            "items": {"type": "object", "required": list(_FIELD_PROBLEM), "properties": dict(_FIELD_PROBLEM)},
+        },
+    },
+    "examples": [
+        {
+            "type": "about:blank",
+            "title": "Unprocessable Entity",
+            "status": 422,
+            "detail": "this is no valid queue",
+            "remedy": None,
+            "errors": [
+                {
+                    "field": "members[0].wieght",
+                    "message": "is no field that we know",
+                    "remedy": "did you mean weight?",
+                }
+            ],
+        }
+    ],
+}
+_APPLIED: Part = {
+    "type": "object",
+    "required": ["revision", "changes", "keys"],
+    "properties": {
+        "revision": {"type": "integer"},
+        "changes": {"type": "array", "items": ref("AppliedChange")},
+        "keys": {
+            "type": "array",
+            "description": "keys that were made just now, with their text, this once",
+            "items": {
+                "type": "object",
+                "required": ["name", "key"],
+                "properties": {"name": {"type": "string"}, "key": {"type": "string"}},
+            },
+        },
+    },
+}

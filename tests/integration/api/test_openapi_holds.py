@@ -1,0 +1,110 @@
+"""The service does what its OpenAPI document says, whatever is sent to it."""
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from schemathesis import GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.core.result import Ok
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from controlplane.api.openapi import EXAMPLES, openapi_document
+from controlplane.app import create_app
+from controlplane.settings import Settings
+from controlplane.store.records import Kind
+from controlplane.store.store import open_store
+from tests.fixtures.services import TOKEN, serving
+
+Operation = schemathesis.APIOperation[Any, Any, Any, Any]  # Any: schemathesis' own type parameters
+
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+]
+HEADERS = {"Authorization": f"Bearer {TOKEN}"}
+TAGS = [tag["name"] for tag in openapi_document()["tags"]]
+EACH = hypothesis_settings(
+    max_examples=25,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+)
+
+
+@contextmanager
+def served(settings: Settings) -> Iterator[str]:
+    """The service on a thread of its own, for a client that knows no event loop; its address."""
+    address: Future[str] = Future()
+    ended: Future[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = Future()
+
+    async def serve() -> None:
+        end = asyncio.Event()
+        ended.set_result((asyncio.get_running_loop(), end))
+        async with open_store(settings) as store, serving(create_app(settings, store)) as url:
+            address.set_result(url)
+            await end.wait()
+
+    thread = threading.Thread(target=asyncio.run, args=[serve()])
+    thread.start()
+    loop, end = ended.result(20)
+    try:
+        yield address.result(20)
+    finally:
+        loop.call_soon_threadsafe(end.set)
+        thread.join()
+
+
+def declare_examples(url: str) -> None:
+    """One object of every kind, so that requests reach more than a 404."""
+    with httpx.Client(base_url=url, headers=HEADERS) as client:
+        document = {kind.plural: [EXAMPLES[kind]] for kind in Kind if kind is not Kind.GATEWAY}
+        client.post("/api/v1/apply", json=document).raise_for_status()
+        client.post("/api/v1/gateways", json=EXAMPLES[Kind.GATEWAY])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("tag", TAGS)
+def test_no_request_is_answered_otherwise_than_documented(service_settings: Settings, tag: str) -> None:
+    with served(service_settings) as url:
+        schema = schemathesis.openapi.from_url(f"{url}/api/openapi.json").include(tag=tag)
+        found = list(schema.get_all_operations())
+        operations = [result.ok() for result in found if isinstance(result, Ok)]
+        assert len(operations) == len(found) > 0
+        for operation in operations:
+            declare_examples(url)
+            _holds(operation, str(EXAMPLES[Kind(tag)]["name"]) if tag in list(Kind) else "1")
+
+
+def _holds(operation: Operation, known: str) -> None:
+    cases = st.one_of(
+        operation.as_strategy(generation_mode=GenerationMode.POSITIVE),
+        operation.as_strategy(generation_mode=GenerationMode.NEGATIVE),
+    )
+
+    @EACH
+    @given(case=cases, exists=st.booleans())
+    def check(case: schemathesis.Case[Any], *, exists: bool) -> None:
+        if exists:
+            case.path_parameters = dict.fromkeys(case.path_parameters, known)
+        case.call_and_validate(headers=HEADERS, checks=CHECKS)
+
+    check()
