@@ -1,6 +1,6 @@
 # Everything a developer does here is one of these targets; `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help install up down test check lint types imports tests format lock clean
+.PHONY: help install up down test check lint types imports tests bench-converge format lock clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -41,6 +41,9 @@ imports: $(READY) ## the direction of imports between the rooms
 
 tests: $(READY) ## the tests, on every core
 	@$(BIN)/python -m pytest -n auto
+
+bench-converge: $(READY) ## time from a REST write to traffic that obeys it
+	@$(BIN)/python -m tests.bench.converge
 
 format: $(READY) ## put the code into the house format
 	@$(BIN)/ruff check --fix .

@@ -11,6 +11,7 @@ from uuid import UUID
 import asyncpg
 
 from controlplane.errors import StoreUnavailable
+from controlplane.store.database import TROUBLES
 
 Connect = Callable[[], Awaitable["asyncpg.Connection[asyncpg.Record]"]]
 
@@ -42,7 +43,7 @@ class Leadership:
                 taken: bool = await connection.fetchval(
                     "SELECT pg_try_advisory_lock($1, $2)", _LOCK_CLASS, _lock_number(gateway)
                 )
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
+            except (*TROUBLES, asyncpg.PostgresError) as error:
                 raise StoreUnavailable(f"cannot ask Postgres who leads: {error}") from error
             if taken:
                 self._held.add(gateway)
@@ -53,7 +54,7 @@ class Leadership:
         async with self._busy:
             try:
                 await (await self._connected()).execute("SELECT 1", timeout=5)
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
+            except (*TROUBLES, asyncpg.PostgresError) as error:
                 self._drop()
                 raise StoreUnavailable(f"the database that says who leads is gone: {error}") from error
 

@@ -13,6 +13,7 @@ from controlplane.errors import StoreUnavailable
 from controlplane.reconciler.leadership import Leadership
 from controlplane.reconciler.loop import GatewayLoop
 from controlplane.reconciler.passes import GatewayPass
+from controlplane.store.database import TROUBLES
 from controlplane.store.reconciling import GatewayRecord, ReconcilingStore
 from controlplane.store.writes import CHANNEL
 
@@ -103,7 +104,7 @@ class Reconciler:
         while True:
             try:
                 await self._hear()
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
+            except (*TROUBLES, asyncpg.PostgresError) as error:
                 log.warning("listener_interrupted", reason=str(error))
             await asyncio.sleep(_RECONNECT_S)
 

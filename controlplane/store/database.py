@@ -14,10 +14,11 @@ Connection = Any
 
 _ACQUIRE_S = 5.0
 _COMMAND_S = 30.0
-_TROUBLES = (
+TROUBLES = (
     OSError,
     TimeoutError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
     asyncpg.PostgresConnectionError,
     asyncpg.CannotConnectNowError,
     asyncpg.AdminShutdownError,
@@ -26,6 +27,7 @@ _TROUBLES = (
     asyncpg.InvalidAuthorizationSpecificationError,
     asyncpg.InvalidCatalogNameError,
 )
+"""What is raised when Postgres goes away, in whichever moment of a call it does."""
 
 
 class Database:
@@ -69,7 +71,7 @@ class Database:
 async def _translated() -> AsyncIterator[None]:
     try:
         yield
-    except _TROUBLES as error:
+    except TROUBLES as error:
         raise StoreUnavailable(
             f"the database does not answer ({type(error).__name__})", remedy="try again in a moment"
         ) from error
