@@ -19,6 +19,7 @@ PREFIX = "/apisix/admin/"
 _LISTED = (Kind.SERVICE, Kind.PLUGIN_CONFIG, Kind.CONSUMER, Kind.ROUTE)
 _NAME_FIELD = {Kind.CONSUMER: "username"}
 _LONGEST_MESSAGE = 500
+_STILL_USED = "is still using it now"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +90,19 @@ class ApisixAdmin:
         await self._request("PUT", path, body)
 
     async def delete(self, key: ObjectKey) -> None:
-        try:
-            await self._request("DELETE", key.path)
-        except GatewayRefused as refused:
-            if refused.status != httpx.codes.NOT_FOUND:
-                raise
+        for attempt in range(self._retry.attempts):
+            try:
+                await self._request("DELETE", key.path)
+            except GatewayRefused as refused:
+                if refused.status == httpx.codes.NOT_FOUND:
+                    return
+                # An APISIX learns from etcd, some milliseconds late, that the last user is gone.
+                lagging = _STILL_USED in refused.message and attempt + 1 < self._retry.attempts
+                if not lagging:
+                    raise
+                await self._sleep(self._retry.wait_s(attempt, 1.0))
+            else:
+                return
 
     async def check(self, objects: Iterable[GatewayObject]) -> Mapping[ObjectKey, str]:
         if self._schemas is None:

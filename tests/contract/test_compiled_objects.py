@@ -1,0 +1,247 @@
+"""What the compiler makes does on a gateway what was declared: on our own, and on a real APISIX."""
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from controlplane.core.contexts import CounterStore
+from controlplane.core.objects import ObjectKey, resolve
+from controlplane.core.plan import Action, plan_against_live
+from controlplane.core.secrets import SecretRef
+from controlplane.gateway.apisix import ApisixAdmin
+from tests.contract.targets import Target, real_apisix, twin
+from tests.fixtures.services import until
+from tests.fixtures.specs import compiled, document, queue
+
+HELLO: dict[str, Any] = {"messages": [{"role": "user", "content": "hi"}]}
+TARGETS = [
+    "twin",
+    pytest.param(
+        "apisix",
+        marks=pytest.mark.skipif(
+            "SLUICE_TEST_APISIX_ADMIN_URL" not in os.environ,
+            reason="SLUICE_TEST_APISIX_ADMIN_URL names no APISIX",
+        ),
+    ),
+]
+WEB, OTHER = "sk-contract-web-0001", "sk-contract-other-01"
+
+# Any: JSON.
+
+
+@dataclass
+class Declared:
+    """A gateway that holds exactly what was declared last."""
+
+    target: Target
+    admin: ApisixAdmin
+    client: httpx.AsyncClient
+    counters: CounterStore
+    redis_password: str
+
+    async def declare(self, *queues: dict[str, Any]) -> None:
+        """Compile, plan against what is there, check against its schemas, write."""
+        account = {"name": "openai-main", "type": "openai", "endpoint": f"http://{self.target.mock_address}"}
+        names = [item["name"] for item in queues]
+        keys = [{"name": "web", "queues": names}, {"name": "other"}]
+        result = compiled(document(providers=[account], queues=list(queues), keys=keys), self.counters)
+        assert result.problems == ()
+        assert await self.admin.check(result.objects) == {}
+        texts = {
+            "provider/openai-main": "sk-provider",
+            "key/web": WEB,
+            "key/other": OTHER,
+            "redis": self.redis_password,
+        }
+        live = await self.admin.read()
+        plan = plan_against_live(result.objects, live, {}, owner="sluice", digest=_digest(texts))
+        for step in plan.steps:
+            if step.action is Action.DELETE:
+                await self.admin.delete(step.key)
+            elif step.wanted is not None:
+                await self.admin.write(step.key, resolve(step.wanted.body, texts))
+        again = plan_against_live(
+            result.objects, await self.admin.read(), {}, owner="sluice", digest=_digest(texts)
+        )
+        assert again.steps == ()
+
+    async def call(
+        self, path: str, body: Any = None, *, key: str | None = WEB, **headers: str
+    ) -> httpx.Response:
+        """A call that costs ten tokens; header names are written with `_` for `-`, and `__` for `_`."""
+        named = {
+            name.replace("__", "\0").replace("_", "-").replace("\0", "_"): value
+            for name, value in headers.items()
+        }
+        if key is not None:
+            named.setdefault("Authorization", f"Bearer {key}")
+        named.setdefault("X-Mock-Usage", "10")
+        return await self.client.post(path, json=HELLO if body is None else body, headers=named)
+
+    async def ready(self, path: str) -> None:
+        """A real gateway takes some milliseconds to take in what was written."""
+
+        async def there() -> bool:
+            return (await self.call(path, key=None)).status_code != 404
+
+        await until(there, f"the route of {path}")
+
+
+def _digest(texts: dict[str, str]) -> Any:
+    prints = {text: f"print-of-{name}" for name, text in texts.items()}
+    return lambda text: prints.get(text, "unknown")
+
+
+@pytest.fixture(params=TARGETS)
+async def declared(
+    request: pytest.FixtureRequest, tmp_path: Path, valkey_url: str
+) -> AsyncIterator[Declared]:
+    async with _target(request.param, tmp_path / "gateway", valkey_url) as target:
+        options = target.redis_options
+        password = str(options.get("redis_password", ""))
+        counters = CounterStore(
+            host=str(options["redis_host"]),
+            port=int(str(options["redis_port"])),
+            database=int(str(options.get("redis_database", 0))),
+            password=SecretRef("redis", "print-of-redis") if password else None,
+        )
+        admin = ApisixAdmin(target.admin_url, target.admin_key)
+        async with httpx.AsyncClient(base_url=target.traffic_url, timeout=20) as client:
+            made = Declared(target, admin, client, counters, password)
+            try:
+                yield made
+            finally:
+                await _empty(admin)
+                await admin.close()
+
+
+@asynccontextmanager
+async def _target(name: str, folder: Path, valkey_url: str) -> AsyncIterator[Target]:
+    async with real_apisix() if name == "apisix" else twin(folder, valkey_url) as target:
+        yield target
+
+
+async def _empty(admin: ApisixAdmin) -> None:
+    ours = [key for key, found in (await admin.read()).items() if found.owner == "sluice"]
+    for key in sorted(ours, key=lambda key: -key.kind.rank):
+        await admin.delete(ObjectKey(key.kind, key.id))
+
+
+def unique(limits: list[dict[str, Any]], **parts: Any) -> dict[str, Any]:
+    """A queue with an id of its own, so that no counter of another test is met."""
+    return queue(id=str(uuid4()), limits=limits, **parts)
+
+
+CHAT = "/queues/support/v1/chat/completions"
+
+
+async def test_one_budget_over_every_address(declared: Declared) -> None:
+    await declared.declare(unique([{"tokens": 50, "per": "1h"}]))
+    await declared.ready(CHAT)
+    calls = [
+        await declared.call(CHAT),
+        await declared.call("/v1/chat/completions/queue/support"),
+        await declared.call("/v1/chat/completions/queue/support/main"),
+        await declared.call("/v1/chat/completions", {**HELLO, "model": "support"}),
+        await declared.call("/queues/support/v1/messages", {**HELLO, "model": "x", "max_tokens": 5}),
+        await declared.call("/queues/support/v1/embeddings", {"model": "x", "input": "hi"}),
+    ]
+    assert [reply.status_code for reply in calls] == [200, 200, 200, 200, 200, 429]
+    rejected = calls[-1]
+    assert rejected.json()["error"]["code"] == "rate_limit_exceeded"
+    assert rejected.headers["content-type"] == "application/json"
+    assert 3590 <= int(rejected.headers["retry-after"]) <= 3600
+    assert int(rejected.headers["retry-after-ms"]) <= 3600_000
+
+
+async def test_a_raised_limit_keeps_what_was_used(declared: Declared) -> None:
+    limited = unique([{"tokens": 20, "per": "1h"}])
+    await declared.declare(limited)
+    await declared.ready(CHAT)
+    assert [(await declared.call(CHAT)).status_code for _ in range(3)] == [200, 200, 429]
+    await declared.declare({**limited, "limits": [{"tokens": 100, "per": "1h"}]})
+
+    async def raised() -> bool:
+        return (await declared.call(CHAT, X_Mock_Usage="1")).status_code == 200
+
+    await until(raised, "the raised limit")
+    reply = await declared.call(CHAT)
+    assert int(reply.headers["X-AI-queue-RateLimit-Remaining"]) <= 79
+
+
+async def test_a_client_cannot_count_into_a_scope_of_its_own(declared: Declared) -> None:
+    await declared.declare(unique([{"tokens": 30, "per": "1h"}]))
+    await declared.ready(CHAT)
+    spoofs: list[dict[str, str]] = [
+        {"X_Sluice_Scope_Queue": "mine", "X_Sluice_Limit_Queue": "999999"},
+        {"X__Sluice__Scope__Queue": "mine", "X__Sluice__Limit__Queue": "999999"},
+        {"X_Sluice__Scope_Queue": "mine", "x__sluice_levels": "0"},
+        {"X_Sluice_Window_Queue": "1"},
+    ]
+    assert [(await declared.call(CHAT, **spoof)).status_code for spoof in spoofs] == [200, 200, 200, 429]
+
+
+async def test_each_key_and_each_header_value_has_its_own_budget(declared: Declared) -> None:
+    limits = [{"tokens": 1000, "per": "1h"}, {"tokens": 10, "per": "1h", "by": "header:x-team-id"}]
+    await declared.declare(unique(limits))
+    await declared.ready(CHAT)
+    assert [(await declared.call(CHAT, X_Team_Id=team)).status_code for team in ("a", "b", "a")] == [
+        200,
+        200,
+        429,
+    ]
+    assert [(await declared.call(CHAT)).status_code for _ in range(2)] == [200, 429]
+
+
+async def test_only_the_queue_s_keys_come_in_and_none_is_passed_on(declared: Declared) -> None:
+    await declared.declare(unique([]))
+    await declared.ready(CHAT)
+    assert (await declared.call(CHAT, key=None)).status_code == 401
+    assert (await declared.call(CHAT, key="sk-guess")).status_code == 401
+    assert (await declared.call(CHAT, key=OTHER)).status_code == 403
+    reply = await declared.call(CHAT, key=None, x_api_key=WEB, Authorization="Bearer something", Cookie="a=b")
+    assert reply.status_code == 200
+    seen = dict(declared.target.mock.requests[-1].headers)
+    assert seen["authorization"] == "Bearer sk-provider"
+    assert not {"cookie", "x-api-key", "x-consumer-username", "x-credential-identifier"} & set(seen)
+
+
+async def test_members_budgets_fall_back_and_then_are_a_429(declared: Declared) -> None:
+    limit = [{"tokens": 10, "per": "1h"}]
+    members = [
+        {"name": name, "provider": "openai-main", "model": name, "priority": priority, "limits": limit}
+        for name, priority in (("first", 1), ("second", 0))
+    ]
+    await declared.declare(unique([], members=members, fallback=["rate_limiting"]))
+    await declared.ready(CHAT)
+    replies = [await declared.call(CHAT) for _ in range(3)]
+    assert [reply.status_code for reply in replies] == [200, 200, 429]
+    assert [reply.json()["model"] for reply in replies[:2]] == ["first", "second"]
+    assert replies[2].json()["error"]["type"] == "rate_limit_exceeded"
+    assert int(replies[2].headers["retry-after"]) > 3500
+    by_name = await declared.call("/v1/chat/completions/queue/support/first")
+    assert by_name.status_code == 429
+
+
+async def test_requests_per_window_are_counted_over_all_addresses(declared: Declared) -> None:
+    await declared.declare(unique([{"requests": 2, "per": "1h", "by": "key"}]))
+    await declared.ready(CHAT)
+    paths = (CHAT, "/v1/chat/completions/queue/support", CHAT)
+    replies = [await declared.call(path) for path in paths]
+    assert [reply.status_code for reply in replies] == [200, 200, 429]
+    assert int(replies[2].headers["retry-after"]) > 3500
+
+
+async def test_a_provider_s_own_429_is_left_as_it_is(declared: Declared) -> None:
+    await declared.declare(unique([{"tokens": 1000, "per": "1h"}]))
+    await declared.ready(CHAT)
+    reply = await declared.call(CHAT, X_Mock_Status="429")
+    assert reply.status_code == 429
+    assert reply.json()["error"].get("code") != "rate_limit_exceeded"
