@@ -10,6 +10,7 @@ from uuid import uuid4
 
 import httpx
 import pytest
+from redis.asyncio import Redis
 
 from controlplane.core.contexts import CounterStore
 from controlplane.core.objects import ObjectKey, resolve
@@ -112,6 +113,7 @@ async def declared(
             database=int(str(options.get("redis_database", 0))),
             password=SecretRef("redis", "print-of-redis") if password else None,
         )
+        await _forget_counters(target.redis_url)
         admin = ApisixAdmin(target.admin_url, target.admin_key)
         async with httpx.AsyncClient(base_url=target.traffic_url, timeout=20) as client:
             made = Declared(target, admin, client, counters, password)
@@ -126,6 +128,13 @@ async def declared(
 async def _target(name: str, folder: Path, valkey_url: str) -> AsyncIterator[Target]:
     async with real_apisix() if name == "apisix" else twin(folder, valkey_url) as target:
         yield target
+
+
+async def _forget_counters(redis_url: str) -> None:
+    """Counters are kept under the ids of objects, and an earlier run had the same."""
+    async with Redis.from_url(redis_url) as client:
+        async for key in client.scan_iter("plugin-*"):
+            await client.delete(key)
 
 
 async def _empty(admin: ApisixAdmin) -> None:
