@@ -39,6 +39,8 @@ _FILTERS: Mapping[str, tuple[Part, str]] = {
     "label": ({"type": "string"}, "only those with this label: `name` or `name=value`"),
 }
 
+_IF_MATCH = r'^(\*|(W/)?"[!#-~]*"(, *(W/)?"[!#-~]*")*)$'
+
 _READ = (400, 401, 404, 503)
 _LIST = (400, 401, 503)
 _WRITE = (400, 401, 409, 413, 415, 422, 503)
@@ -82,7 +84,7 @@ def _resource_paths(kind: Kind) -> Part:
     view = ref(view_name(kind))
     body = _body(ref(kind.model.__name__), EXAMPLES[kind])
     patch = _body({"type": "object"}, _PATCH_EXAMPLE, *_PATCH_TYPES)
-    etags = {"type": "string", "pattern": r'^(\*|(W/)?"[^" ]*"(, *(W/)?"[^" ]*")*)$', "examples": ['"7"']}
+    etags = {"type": "string", "pattern": _IF_MATCH, "examples": ['"7"']}
     conditional = [_parameter("If-Match", "header", etags, "the ETag that was read")]
     secrets = [_parameter("show_secrets", "query", {"type": "boolean"}, "secrets in plain text; audited")]
     filters = [_filter(name) for name in filters_of(kind)]
