@@ -17,17 +17,22 @@ from controlplane.fallback.admin.checks import Checks
 from controlplane.fallback.admin.resources import Resources
 from controlplane.fallback.counters.local import LocalCounters
 from controlplane.fallback.counters.redis import RedisHub
+from controlplane.fallback.forwarding.forwarder import Forwarder
+from controlplane.fallback.health.watching import HealthChecks
 from controlplane.fallback.http.limits import Limits
 from controlplane.fallback.http.server import Server
 from controlplane.fallback.http.upstream import Pool
 from controlplane.fallback.lua.sandbox import Sandbox
+from controlplane.fallback.metrics.gateway import GatewayMetrics
 from controlplane.fallback.plugins.registry import REGISTRY, secret_paths
 from controlplane.fallback.routing.router import Router
 from controlplane.fallback.runtime.consumers import Consumers
 from controlplane.fallback.runtime.memory import Memory
+from controlplane.fallback.runtime.owner import Owner
 from controlplane.fallback.runtime.plans import Plans
 from controlplane.fallback.runtime.plugin import Conf, Services
 from controlplane.fallback.runtime.traffic import Traffic
+from controlplane.fallback.state.objects import PREFIX
 from controlplane.fallback.state.store import Store
 from controlplane.settings import Settings
 
@@ -107,9 +112,16 @@ class Gateway:
             services = await _services(stack, store, clock, chance or random.SystemRandom(), environ or {})
             plans = Plans(store, REGISTRY, services, environ or {})
             router = Router(store)
-            traffic = Traffic(router, plans, clock, body_limit=config.limits.body_bytes)
+            forwarder = Forwarder(services, config.limits.body_bytes)
+            traffic = Traffic(router, plans, forwarder, clock, body_limit=config.limits.body_bytes)
             checks = Checks(store, REGISTRY, services)
-            admin = AdminApi(config.admin_key, Resources(store, checks, clock), checks, Catalogue(REGISTRY))
+            admin = AdminApi(
+                config.admin_key,
+                Resources(store, checks, clock),
+                checks,
+                Catalogue(REGISTRY),
+                services.metrics.text,
+            )
             admin_server = await stack.enter_async_context(
                 Server.listen(
                     config.host,
@@ -130,6 +142,7 @@ class Gateway:
                     setting="SLUICE_GATEWAY_PORT",
                 )
             )
+            _watch(services, traffic_server)
             yield cls(traffic_server, admin_server, config.host, services, store)
 
 
@@ -148,6 +161,10 @@ async def _services(
     def metadata(name: str) -> Conf | None:
         stored = store.get(f"/plugin_metadata/{name}")
         return stored.value if stored is not None else None
+
+    def is_current(owner: Owner) -> bool:
+        stored = store.get(owner.resource_key.removeprefix(PREFIX))
+        return stored is not None and stored.modified_index == owner.version
 
     async def close_plugins() -> None:
         await asyncio.gather(*(close() for close in closers), return_exceptions=True)
@@ -172,9 +189,35 @@ async def _services(
         sandbox=Sandbox(clock),
         consumers=Consumers(store, environ),
         memory=Memory(),
+        health=HealthChecks(pool, spawn),
+        metrics=GatewayMetrics(),
+        is_current=is_current,
         metadata=metadata,
         spawn=spawn,
         on_close=closers.append,
+    )
+
+
+def _watch(services: Services, traffic: Server) -> None:
+    """What the metrics look up when they are read."""
+    watch = services.metrics.watch
+    watch(
+        "nginx_http_current_connections",
+        "Number of HTTP connections",
+        ("state",),
+        lambda: [(("active",), traffic.open_connections)],
+    )
+    watch(
+        "http_requests_total",
+        "The total number of client requests since APISIX started",
+        (),
+        lambda: [((), traffic.requests)],
+    )
+    watch(
+        "upstream_status",
+        "Upstream status from health check",
+        ("name", "ip", "port"),
+        services.health.samples,
     )
 
 

@@ -1,6 +1,7 @@
 """The handler of the Admin API's port: who may ask, and what is asked."""
 
 import hmac
+from collections.abc import Callable
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
 from urllib.parse import parse_qsl, unquote
@@ -19,6 +20,7 @@ from controlplane.fallback.http.exchange import BodyTooLarge, Exchange
 
 MOST_BODY = 1536 * 1024
 ROOT = "/apisix/admin"
+METRICS = "/apisix/prometheus/metrics"
 
 _METHODS = ("GET", "PUT", "POST", "DELETE", "PATCH")
 
@@ -26,8 +28,16 @@ _METHODS = ("GET", "PUT", "POST", "DELETE", "PATCH")
 class AdminApi:
     """Answers admin requests that carry the key."""
 
-    def __init__(self, key: str, resources: Resources, checks: Checks, catalogue: Catalogue) -> None:
+    def __init__(
+        self,
+        key: str,
+        resources: Resources,
+        checks: Checks,
+        catalogue: Catalogue,
+        metrics: Callable[[], str],
+    ) -> None:
         self._key = key.encode()
+        self._metrics = metrics
         self._resources = resources
         self._checks = checks
         self._catalogue = catalogue
@@ -38,6 +48,10 @@ class AdminApi:
         path, _, query = exchange.target.partition("?")
         arguments = dict(parse_qsl(query, keep_blank_values=True))
         try:
+            if path == METRICS and exchange.method == "GET":
+                self._authorize(exchange, arguments)
+                exchange.respond(200, [("Content-Type", "text/plain")], self._metrics().encode())
+                return
             status, body = await self._answer(exchange, unquote(path), arguments)
         except Refused as refused:
             status, body = answer(refused.status, refused.body)

@@ -7,12 +7,17 @@ from controlplane.fallback.http.headers import Headers
 
 
 class UpstreamFailed(Exception):
-    """No usable answer could be had. `timed_out` tells a time-out from everything else."""
+    """No usable answer could be had. `timed_out` tells a time-out from everything else; `sent` says whether
+    the other side may have seen the request.
+    """
 
-    def __init__(self, message: str, *, timed_out: bool = False, answered: bool = False) -> None:
+    def __init__(
+        self, message: str, *, timed_out: bool = False, answered: bool = False, sent: bool = True
+    ) -> None:
         super().__init__(message)
         self.timed_out = timed_out
         self.answered = answered
+        self.sent = sent
 
 
 class TooMuch(UpstreamFailed):
@@ -36,9 +41,13 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long to wait, in seconds, and how many connections to keep."""
+    """How long to wait, in seconds, and how many connections to keep.
+
+    `connect_s` is `timeout_s` where it is not said.
+    """
 
     timeout_s: float = 30.0
+    connect_s: float | None = None
     keep: int = 30
     keep_s: float = 60.0
     max_bytes: int | None = None

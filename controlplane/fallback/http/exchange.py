@@ -163,11 +163,16 @@ class Exchange:
         self._wire.answered(self, keep_alive=keep_alive)
 
     def start(self, status: int, headers: Iterable[tuple[str, str]], first: bytes = b"") -> None:
-        """Send the head of an answer whose length is not known yet, with what there is of the body."""
+        """Send the head of an answer that is still arriving, with what there is of the body.
+
+        Its length is unknown unless the headers have it.
+        """
         self.started = True
-        self._chunked = self.http_version == "1.1"
-        self._keep_alive = self._chunked and self._may_keep_alive()
-        head = self._head(status, headers)
+        fields = list(headers)
+        delimited = self.method == "HEAD" or status in (204, 304) or _has_length(fields)
+        self._chunked = self.http_version == "1.1" and not delimited
+        self._keep_alive = (self._chunked or delimited) and self._may_keep_alive()
+        head = self._head(status, fields)
         head += "Transfer-Encoding: chunked\r\n" if self._chunked else ""
         head += "" if self._keep_alive else "Connection: close\r\n"
         self._wire.write(head.encode("latin-1", "replace") + b"\r\n" + self._framed(first))
@@ -210,3 +215,7 @@ class Exchange:
         lines = [f"HTTP/1.1 {status} {reason(status)}\r\n"]
         lines += [f"{name}: {value}\r\n" for name, value in headers]
         return "".join(lines)
+
+
+def _has_length(fields: Iterable[tuple[str, str]]) -> bool:
+    return any(name.lower() == "content-length" for name, _ in fields)

@@ -27,6 +27,7 @@ class Server:
         self.limits = limits
         self.port = 0
         self.draining = False
+        self.requests = 0
         self._handler = handler
         self._connections: set[Connection] = set()
         self._gone = asyncio.Event()
@@ -71,6 +72,10 @@ class Server:
         self._connections.add(connection)
         return len(self._connections) <= self.limits.connections
 
+    @property
+    def open_connections(self) -> int:
+        return len(self._connections)
+
     def forget(self, connection: Connection) -> None:
         self._connections.discard(connection)
         if not self._connections:
@@ -78,6 +83,7 @@ class Server:
 
     def answer(self, exchange: Exchange) -> None:
         """Run the handler for one request."""
+        self.requests += 1
         task = self._loop.create_task(self._run(exchange))
         self._answering.add(task)
         task.add_done_callback(self._answering.discard)

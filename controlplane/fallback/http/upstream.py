@@ -31,8 +31,12 @@ class Pool:
                 return await connection.exchange(request, patience, streams)
             except ClosedWhileIdle:
                 pass
-        connection = await self._connect(origin, patience.timeout_s)
+        connection = await self._connect(origin, patience.connect_s or patience.timeout_s)
         return await connection.exchange(request, patience, streams)
+
+    async def probe(self, origin: Origin, timeout_s: float) -> None:
+        """Find out whether a connection can be had."""
+        (await self._connect(origin, timeout_s)).abort()
 
     def give_back(self, connection: UpstreamConnection, patience: Patience) -> None:
         idle = self._idle.setdefault(connection.origin, [])
@@ -96,9 +100,9 @@ class Pool:
                     server_hostname=name,
                 )
         except TimeoutError:
-            raise UpstreamFailed(f"connect to {origin.host}: timed out", timed_out=True) from None
+            raise UpstreamFailed(f"connect to {origin.host}: timed out", timed_out=True, sent=False) from None
         except (OSError, ssl.SSLError) as error:
-            raise UpstreamFailed(f"connect to {origin.host}: {error}") from error
+            raise UpstreamFailed(f"connect to {origin.host}: {error}", sent=False) from error
         return connection
 
     def _tls(self, verify: bool) -> ssl.SSLContext:

@@ -35,6 +35,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     __slots__ = (
         "_answer",
+        "_bodiless",
         "_complete",
         "_error",
         "_head_done",
@@ -83,6 +84,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._received = 0
         self._head_done = self._complete = False
         self._reusable = True
+        self._bodiless = request.startswith(b"HEAD ")
         self._patience = patience
         self._streams = streams
         self._last_read = loop.time()
@@ -180,6 +182,9 @@ class UpstreamConnection(asyncio.Protocol):
             self._fail(TooMuch("max_response_bytes exceeded", answered=True))
         elif (self._headers.get("content-type") or "").startswith(self._streams):
             self._give(State.UNCLAIMED, Answer(status, self._headers, None, self))
+        if self._bodiless:
+            # The parser does not know that no body follows, whatever the headers say.
+            self._message_complete(reusable=False)
 
     def on_body(self, body: bytes) -> None:
         self._received += len(body)
@@ -189,7 +194,7 @@ class UpstreamConnection(asyncio.Protocol):
             self._fail(TooMuch("max_response_bytes exceeded", answered=True))
 
     def on_message_complete(self) -> None:
-        if self._head_done:
+        if self._head_done and not self._complete:
             self._message_complete(reusable=self._parser.should_keep_alive())
 
     # Ours.

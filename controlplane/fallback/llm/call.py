@@ -6,8 +6,8 @@ from controlplane.fallback.llm.protocols import LlmProtocol
 from controlplane.fallback.llm.usage import Usage
 
 if TYPE_CHECKING:
-    from controlplane.fallback.llm.balancing import Turn
     from controlplane.fallback.llm.members import Member
+    from controlplane.fallback.runtime.balancing import Turn
 
 _USAGE_VARIABLES = (
     ("llm_prompt_tokens", "prompt_tokens"),
@@ -20,9 +20,21 @@ _USAGE_VARIABLES = (
 
 
 class Call:
-    """One call. `usage` stays None until something is known of what it cost."""
+    """One call. `usage` stays None until something is known of what it cost; `retry_after_s` is what the last
+    member that refused it has said.
+    """
 
-    __slots__ = ("attempt_started", "limited", "protocol", "retries", "streaming", "target", "turn", "usage")
+    __slots__ = (
+        "attempt_started",
+        "limited",
+        "protocol",
+        "retries",
+        "retry_after_s",
+        "streaming",
+        "target",
+        "turn",
+        "usage",
+    )
 
     def __init__(self, protocol: LlmProtocol, *, streaming: bool) -> None:
         self.protocol = protocol
@@ -32,6 +44,7 @@ class Call:
         self.usage: Usage | None = None
         self.limited = False
         self.retries = 0
+        self.retry_after_s: float | None = None
         self.attempt_started = 0.0
 
     @property

@@ -114,6 +114,7 @@ class _Attempt:
 
     async def run(self) -> Reply:
         self._call.attempt_started = self._clock.monotonic()
+        self._call.retry_after_s = None
         prepared = self._prepare()
         if isinstance(prepared, Reply):
             return prepared
@@ -163,7 +164,7 @@ class _Attempt:
             except InvalidMessages as error:
                 return Reply(400, {"error_msg": str(error)})
         shaped, changed = shape_body(converted, member, target)
-        untouched = not changed and self._names is None and not context.body_changed
+        untouched = not changed and self._names is None
         data = (
             context.body if untouched and context.body else orjson.dumps(shaped, option=orjson.OPT_SORT_KEYS)
         )
@@ -200,6 +201,8 @@ class _Attempt:
         if content_type is not None:
             self._context.response_headers.set("Content-Type", content_type)
         self._context.values["llm_time_to_first_token"] = self._elapsed_ms()
+        wait = answer.headers.get("retry-after") or ""
+        self._call.retry_after_s = float(wait) if wait.isascii() and wait.isdigit() else None
         if answer.body is None:
             answer.abort()
         return Reply(answer.status, answer.body)

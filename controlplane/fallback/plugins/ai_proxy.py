@@ -14,7 +14,8 @@ from controlplane.fallback.plugins.ai_options import (
     TRANSPORT,
 )
 from controlplane.fallback.runtime.context import Context, Reply
-from controlplane.fallback.runtime.plugin import Conf, Outcome, Owner, Plugin, Schema, Services
+from controlplane.fallback.runtime.owner import Owner
+from controlplane.fallback.runtime.plugin import Conf, Outcome, Plugin, Schema, Services
 
 
 class AiProxy(Plugin):

@@ -5,11 +5,11 @@ from typing import Any, ClassVar
 
 import structlog
 
-from controlplane.fallback.llm.balancing import Balancer, ConsistentHash, Priorities, RoundRobin, Turn
+from controlplane.fallback.health.cooling import CoolDowns
+from controlplane.fallback.health.rules import health_rules
 from controlplane.fallback.llm.call import Call
 from controlplane.fallback.llm.members import Member, endpoint_problem, member, provider_problem
 from controlplane.fallback.llm.proxying import Proxy, recognize, transport_of
-from controlplane.fallback.lua_values import tostring
 from controlplane.fallback.plugins.ai_options import (
     AUTH,
     AUTH_SECRETS,
@@ -20,10 +20,11 @@ from controlplane.fallback.plugins.ai_options import (
     TRANSPORT,
 )
 from controlplane.fallback.plugins.ai_rate_limiting import AiRateLimiting
-from controlplane.fallback.runtime.context import Context, Reply
-from controlplane.fallback.runtime.plugin import Conf, Outcome, Owner, Plugin, Schema, Services
-from controlplane.fallback.runtime.templates import template
-from controlplane.fallback.runtime.variables import variable
+from controlplane.fallback.runtime.balancing import Priorities, Server, Turn, priorities
+from controlplane.fallback.runtime.context import Context, Passed, Reply, Streamed
+from controlplane.fallback.runtime.hash_keys import hash_key
+from controlplane.fallback.runtime.owner import Owner
+from controlplane.fallback.runtime.plugin import Conf, Outcome, Plugin, Schema, Services
 from controlplane.fallback.schema.kinds import ACTIVE_CHECK
 
 _HASH_ON = ["vars", "header", "cookie", "consumer", "vars_combinations"]
@@ -43,6 +44,7 @@ _INSTANCE: dict[str, Any] = {
     "required": ["name", "provider", "auth", "weight"],
 }
 _STRATEGIES = ["rate_limiting", "http_429", "http_5xx"]
+_NOBODY: frozenset[str] = frozenset()
 _ALL_TRIED = "all servers tried"
 
 
@@ -77,6 +79,13 @@ class AiProxyMulti(Plugin):
             },
             "max_retries": {"type": "integer", "minimum": 0},
             "retry_on_failure_within_ms": {"type": "integer", "minimum": 1},
+            "cool_down": {
+                "type": "object",
+                "properties": {
+                    "failures": {"type": "integer", "minimum": 1, "default": 3},
+                    "seconds": {"type": "number", "exclusiveMinimum": 0, "default": 30},
+                },
+            },
             **TRANSPORT,
         },
         "required": ["instances"],
@@ -103,15 +112,23 @@ class AiProxyMulti(Plugin):
         strategy = conf.get("fallback_strategy") or ()
         self._strategies = frozenset([strategy] if isinstance(strategy, str) else strategy)
         self._asks_limits = bool(self._strategies & {"rate_limiting", "instance_health_and_rate_limiting"})
+        self._health_rules = {
+            one["name"]: health_rules(one["checks"]) for one in conf["instances"] if "checks" in one
+        }
+        self._cools: Conf = conf.get("cool_down") or {}
         self._log = structlog.get_logger("gateway.balancer")
 
     def access(self, context: Context) -> Outcome:
         return self._choose(context)
 
     def before_proxy(self, context: Context) -> Outcome:
-        return (
-            self._proxy.run(context, context.call, self._after_failure) if context.call is not None else None
-        )
+        return self._run(context, context.call) if context.call is not None else None
+
+    async def _run(self, context: Context, call: Call) -> Reply:
+        reply = await self._proxy.run(context, call, self._after_failure)
+        if self._cools and call.member is not None and isinstance(reply, Passed | Streamed):
+            self._cool_downs().succeeded(call.member)
+        return reply
 
     async def _choose(self, context: Context) -> Reply | None:
         call = await recognize(context, self._transport.body_limit)
@@ -131,7 +148,9 @@ class AiProxyMulti(Plugin):
 
     async def _pick(self, context: Context, turn: Turn) -> Member | str:
         """The next member that has something left, or why there is none."""
-        balancer = self._balancer()
+        if turn.among is None:
+            turn.among = self._balancer()
+        balancer = turn.among
         limits = context.plan.plugins.get(AiRateLimiting.name) if context.plan is not None else None
         for _ in range(self._count):
             name = balancer.next(turn)
@@ -149,6 +168,13 @@ class AiProxyMulti(Plugin):
         if call.turn is None or call.member is None:
             return reply
         call.turn.tried.add(call.member)
+        if self._cools and (reply.status == 429 or reply.status >= 500):
+            self._cool_downs().failed(
+                call.member,
+                most=self._cools["failures"],
+                seconds=self._cools["seconds"],
+                retry_after_s=call.retry_after_s,
+            )
         if not self._falls_back_on(reply.status):
             return reply
         within = self.conf.get("retry_on_failure_within_ms")
@@ -171,43 +197,51 @@ class AiProxyMulti(Plugin):
             return "http_429" in self._strategies
         return 500 <= status < 600 and "http_5xx" in self._strategies
 
+    # Who can be asked.
+
     def _balancer(self) -> Priorities:
-        """Whose turn it is is remembered for as long as the members stay the same."""
-        key = (self.name, self.owner.resource_key, self.conf_version)
-        return self.services.memory.get(key, self._make_balancer)
+        """Whose turn it is is remembered for as long as the same members can be asked."""
+        unhealthy, cooling = self._unhealthy(), self._cool_downs().cooling() if self._cools else _NOBODY
+        key = (self.name, self.owner.resource_key, self.conf_version, unhealthy, cooling)
+        return self.services.memory.get(key, lambda: self._make_balancer(unhealthy, cooling))
 
-    def _make_balancer(self) -> Priorities:
-        levels: dict[int, list[tuple[str, int]]] = {}
-        for one in self.conf["instances"]:
-            group = levels.setdefault(one["priority"], [])
-            if all(name != one["name"] for name, _ in group):
-                group.append((one["name"], one["weight"]))
-        hashed = self.conf["balancer"]["algorithm"] == "chash"
+    def _make_balancer(self, unhealthy: frozenset[str], cooling: frozenset[str]) -> Priorities:
+        instances = self.conf["instances"]
+        healthy = [one for one in instances if one["name"] not in unhealthy]
+        return priorities(
+            [
+                Server(one["name"], one["weight"], one["priority"], one["name"] in cooling)
+                for one in healthy or instances
+            ],
+            hashed=self.conf["balancer"]["algorithm"] == "chash",
+            chance=self.services.random,
+        )
 
-        def balancer(weights: list[tuple[str, int]]) -> Balancer:
-            return ConsistentHash(weights) if hashed else RoundRobin(weights, self.services.random)
+    def _unhealthy(self) -> frozenset[str]:
+        if not self._health_rules:
+            return _NOBODY
+        health, owner = self.services.health, self.owner
+        return frozenset(
+            name
+            for name, rules in self._health_rules.items()
+            if not health.of(
+                (self.name, owner, name),
+                f"{owner.resource_key}#{name}",
+                self._members[name].origin,
+                rules,
+                lambda: self.services.is_current(owner),
+            ).healthy
+        )
 
-        return Priorities([balancer(levels[priority]) for priority in sorted(levels, reverse=True)])
+    def _cool_downs(self) -> CoolDowns:
+        key = (self.name, self.owner.resource_key, "cooling")
+        return self.services.memory.get(key, lambda: CoolDowns(self.services.clock.monotonic))
 
     def _hash_key(self, context: Context) -> str:
-        """What decides between members of a consistent hash; without a value the client's address does."""
         balancer = self.conf["balancer"]
         if balancer["algorithm"] != "chash":
             return ""
-        key, value = balancer.get("key", ""), None
-        match balancer["hash_on"]:
-            case "consumer":
-                value = context.consumer.username if context.consumer is not None else None
-            case "header":
-                value = variable(f"http_{key}")(context)
-            case "cookie":
-                value = variable(f"cookie_{key}")(context)
-            case "vars_combinations":
-                text, resolved = template(key).resolve(context)
-                value = text if resolved else None
-            case _:
-                value = variable(key)(context)
-        return context.exchange.peer[0] if value is None else tostring(value)
+        return hash_key(balancer["hash_on"], balancer.get("key", ""), context)
 
 
 def _balancer_problem(balancer: Mapping[str, Any]) -> str | None:

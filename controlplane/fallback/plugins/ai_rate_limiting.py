@@ -16,7 +16,8 @@ from controlplane.fallback.plugins.cost_expression import CostExpression, Invali
 from controlplane.fallback.plugins.limit_count import POLICY, POSITIVE, REJECTION, RULES
 from controlplane.fallback.plugins.redis_options import REDIS, SECRETS, address_of, by_policy, policy_problem
 from controlplane.fallback.runtime.context import Context, Reply
-from controlplane.fallback.runtime.plugin import Conf, Outcome, Owner, Plugin, Schema, Services, conf_version
+from controlplane.fallback.runtime.owner import Owner
+from controlplane.fallback.runtime.plugin import Conf, Outcome, Plugin, Schema, Services, conf_version
 
 _ATLEAST_ONE = {"oneOf": [{"type": "integer", "minimum": 1}, {"type": "string"}]}
 _HEADERS = ("X-AI-RateLimit-Limit", "X-AI-RateLimit-Remaining", "X-AI-RateLimit-Reset")

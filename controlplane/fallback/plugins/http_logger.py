@@ -10,7 +10,8 @@ from controlplane.fallback.runtime.batches import Batches, BatchRules, NotSent
 from controlplane.fallback.runtime.context import Context
 from controlplane.fallback.runtime.expressions import InvalidExpression, compile_expression
 from controlplane.fallback.runtime.log_entries import Entry, entry_maker, full_entry
-from controlplane.fallback.runtime.plugin import Conf, Owner, Plugin, Schema, Services
+from controlplane.fallback.runtime.owner import Owner
+from controlplane.fallback.runtime.plugin import Conf, Plugin, Schema, Services
 
 _EXPRESSION: dict[str, Any] = {"type": "array", "minItems": 1, "items": {"type": "array"}}
 _PENDING = 8192

@@ -11,7 +11,8 @@ from controlplane.fallback.counters.windows import CountersGone
 from controlplane.fallback.lua_values import tostring
 from controlplane.fallback.plugins.redis_options import SECRETS, address_of, by_policy, policy_problem
 from controlplane.fallback.runtime.context import Context, Reply
-from controlplane.fallback.runtime.plugin import Conf, Outcome, Owner, Plugin, Schema, Services
+from controlplane.fallback.runtime.owner import Owner
+from controlplane.fallback.runtime.plugin import Conf, Outcome, Plugin, Schema, Services
 from controlplane.fallback.runtime.templates import template
 from controlplane.fallback.runtime.variables import variable
 

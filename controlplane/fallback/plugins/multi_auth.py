@@ -5,7 +5,8 @@ from typing import ClassVar
 
 from controlplane.fallback.plugins.key_auth import KeyAuth
 from controlplane.fallback.runtime.context import Context, Reply
-from controlplane.fallback.runtime.plugin import Conf, Owner, Plugin, Schema, Services
+from controlplane.fallback.runtime.owner import Owner
+from controlplane.fallback.runtime.plugin import Conf, Plugin, Schema, Services
 from controlplane.fallback.schema.validator import check
 
 _WAYS: Mapping[str, type[KeyAuth]] = {KeyAuth.name: KeyAuth}

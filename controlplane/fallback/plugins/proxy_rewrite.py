@@ -7,7 +7,8 @@ from urllib.parse import quote
 
 from controlplane.fallback.lua_values import tostring
 from controlplane.fallback.runtime.context import Context, Reply
-from controlplane.fallback.runtime.plugin import Conf, Owner, Plugin, Schema, Services
+from controlplane.fallback.runtime.owner import Owner
+from controlplane.fallback.runtime.plugin import Conf, Plugin, Schema, Services
 from controlplane.fallback.runtime.templates import Template, template
 
 _METHODS = [

@@ -9,7 +9,8 @@ from typing import Any, ClassVar
 from controlplane.fallback.lua_values import tostring
 from controlplane.fallback.runtime.context import Context
 from controlplane.fallback.runtime.expressions import InvalidExpression, compile_expression
-from controlplane.fallback.runtime.plugin import Conf, Owner, Plugin, Schema, Services
+from controlplane.fallback.runtime.owner import Owner
+from controlplane.fallback.runtime.plugin import Conf, Plugin, Schema, Services
 from controlplane.fallback.runtime.templates import template
 
 _ONE = {"oneOf": [{"type": "string"}, {"type": "number"}]}

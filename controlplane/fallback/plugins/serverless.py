@@ -6,7 +6,8 @@ import structlog
 
 from controlplane.fallback.lua.sandbox import LuaFailed, LuaProblem
 from controlplane.fallback.runtime.context import Context, Reply
-from controlplane.fallback.runtime.plugin import Conf, Owner, Plugin, Schema, Services
+from controlplane.fallback.runtime.owner import Owner
+from controlplane.fallback.runtime.plugin import Conf, Plugin, Schema, Services
 
 _PHASES = ["rewrite", "access", "header_filter", "body_filter", "log", "before_proxy"]
 

@@ -90,21 +90,22 @@ class _Addresses:
     def empty(self) -> bool:
         return not self._exact and not self._prefixes
 
-    def find(self, path: str, context: Context) -> CompiledRoute | None:
+    def find(self, path: str, context: Context) -> tuple[CompiledRoute, Pattern] | None:
         bucket = self._exact.get(path)
         if bucket is not None:
-            for route, _ in bucket.candidates(context):
-                if route.accepts(context):
-                    return route
+            for entry in bucket.candidates(context):
+                if entry[0].accepts(context):
+                    return entry
         for length in self._longest_first:
             if length > len(path):
                 continue
             bucket = self._prefixes.get(path[:length])
             if bucket is None:
                 continue
-            for route, pattern in bucket.candidates(context):
+            for entry in bucket.candidates(context):
+                route, pattern = entry
                 if route.accepts(context) and (pattern.rest is None or pattern.rest.fullmatch(path)):
-                    return route
+                    return entry
         return None
 
     def _count(self, pattern: Pattern, difference: int) -> None:
@@ -134,28 +135,32 @@ class Router:
         store.subscribe(self._changed)
 
     def find(self, context: Context) -> str | None:
-        """The key of the route that a request takes."""
+        """The key of the route that a request takes; the context learns by which address."""
         path = context.address.path
         if self._hosts or self._suffixes:
-            for addresses in self._by_host(context.host):
+            for host, addresses in self._by_host(context.host):
                 found = addresses.find(path, context)
                 if found is not None:
-                    return found.key
+                    context.matched_host, context.matched_uri = host, found[1].uri
+                    return found[0].key
         found = self._anywhere.find(path, context)
-        return found.key if found is not None else None
+        if found is None:
+            return None
+        context.matched_uri = found[1].uri
+        return found[0].key
 
     def __len__(self) -> int:
         return len(self._routes)
 
-    def _by_host(self, host: str) -> Iterator[_Addresses]:
+    def _by_host(self, host: str) -> Iterator[tuple[str, _Addresses]]:
         exact = self._hosts.get(host)
         if exact is not None:
-            yield exact
+            yield host, exact
         if self._suffixes:
             for start in range(len(host) + 1):
                 suffix = self._suffixes.get(host[start:])
                 if suffix is not None:
-                    yield suffix
+                    yield f"*{host[start:]}", suffix
 
     def _add(self, stored: StoredObject) -> None:
         value = stored.value

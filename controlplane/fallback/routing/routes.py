@@ -18,6 +18,7 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 class Pattern:
     """One uri of a route: exact, or all below a prefix. `rest` checks a star that is not at the end."""
 
+    uri: str
     prefix: str
     length: int
     exact: bool
@@ -81,10 +82,10 @@ def compile_pattern(uri: str) -> Pattern:
     """A star matches anything from where it stands; a colon is a colon."""
     star = uri.find("*")
     if star < 0:
-        return Pattern(uri, len(uri), exact=True, rest=None)
+        return Pattern(uri, uri, len(uri), exact=True, rest=None)
     prefix = uri[:star]
     rest = None
     if star != len(uri) - 1 and "/*" in uri:
         segments = ["(?:.|\n)*" if part.startswith("*") else re.escape(part) for part in uri.split("/")]
         rest = re.compile("/".join(segments))
-    return Pattern(prefix, len(uri), exact=False, rest=rest)
+    return Pattern(uri, prefix, len(uri), exact=False, rest=rest)

@@ -52,8 +52,7 @@ class BodyUnavailable(Exception):
 class Context:
     """The state of one request. Its plugins share it, and nothing of it outlives it.
 
-    `values` holds the variables that plugins have set; `notes` what a plugin keeps for its own later phases;
-    `body_changed` says that a plugin has changed the parsed body.
+    `values` holds the variables that plugins have set; `notes` what a plugin keeps for its own later phases.
     """
 
     __slots__ = (
@@ -63,14 +62,16 @@ class Context:
         "_query",
         "_request_id",
         "address",
-        "body_changed",
         "bytes_sent",
         "call",
         "clock",
         "consumer",
         "exchange",
+        "from_upstream",
         "headers",
         "host",
+        "matched_host",
+        "matched_uri",
         "method",
         "notes",
         "plan",
@@ -102,7 +103,9 @@ class Context:
         self.upstream_statuses: list[str] = []
         self.upstream_addresses: list[str] = []
         self.bytes_sent = 0
-        self.body_changed = False
+        self.from_upstream = False
+        self.matched_host = ""
+        self.matched_uri = ""
         self.values: dict[str, Any] = {}
         self.notes: dict[Any, Any] = {}
         self._query = address.query
@@ -169,6 +172,11 @@ class Context:
             message = f"could not get body: {BodyTooLarge(len(self._body), limit)}"
             raise BodyUnavailable(message, too_large=True)
         return self._body
+
+    def replace_body(self, value: Any) -> None:  # any JSON value
+        """From here on the request's body is this value."""
+        self._json = value
+        self._body = cjson.encode(value)
 
     def parsed_body(self) -> Any:  # any JSON value
         """The JSON of a body that has been read; parsed once, changes to it are seen by everyone after."""

@@ -84,7 +84,10 @@ class StreamDelivery:
     def _settle_what_was_produced(self) -> None:
         """The client has left: it is charged what the provider made for it until then."""
         meter = self._relay.meter
-        self._settle(meter.usage if meter.done else produced(meter, self._context.parsed_body()))
+        if self._context.call is None or meter.done:
+            self._settle(meter.usage)
+        else:
+            self._settle(produced(meter, self._context.parsed_body()))
 
     def _settle(self, usage: Usage | None) -> None:
         """Write down what the stream cost and run what runs at the end of a request."""

@@ -5,7 +5,7 @@ The nearer one wins and replaces the other whole: consumer, consumer_group, rout
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING
 
 from controlplane.fallback.runtime.context import Context, Reply
 from controlplane.fallback.runtime.meta import (
@@ -19,6 +19,9 @@ from controlplane.fallback.runtime.meta import (
     priority_of,
 )
 from controlplane.fallback.runtime.plugin import Plugin
+
+if TYPE_CHECKING:
+    from controlplane.fallback.forwarding.upstreams import Upstream
 
 Plugins = Mapping[str, Plugin]
 
@@ -37,14 +40,17 @@ class Phases:
 
 @dataclass(slots=True)
 class Plan:
-    """The compiled plugins of a route, without a consumer or with one."""
+    """The compiled plugins of a route, without a consumer or with one.
+
+    `upstream` is where requests go that no plugin answers, or the reply where there is nothing.
+    """
 
     route_id: str
     route_key: str
     route_name: str | None
     service_id: str | None
     service_name: str | None
-    route: Mapping[str, Any]
+    upstream: "Upstream | Reply"
     plugins: Plugins
     phases: Phases
     consumer_rewrite: tuple[Step, ...] = ()

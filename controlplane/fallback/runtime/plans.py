@@ -4,11 +4,13 @@ from collections.abc import Mapping
 
 import structlog
 
+from controlplane.fallback.forwarding.upstreams import Upstream, compile_upstream
 from controlplane.fallback.runtime.consumers import Identity, resolve_references
 from controlplane.fallback.runtime.context import Reply
 from controlplane.fallback.runtime.meta import is_disabled
+from controlplane.fallback.runtime.owner import Owner
 from controlplane.fallback.runtime.plan import Phases, Plan, Plugins, compile_phases, rewrite_steps
-from controlplane.fallback.runtime.plugin import Owner, Plugin, Services
+from controlplane.fallback.runtime.plugin import Plugin, Services
 from controlplane.fallback.schema.validator import check
 from controlplane.fallback.state.objects import StoredObject
 from controlplane.fallback.state.store import Change, Store
@@ -96,24 +98,33 @@ class Plans:
             if parent is not None:
                 plugins.update(self._instances(parent))
         service_value = service.value if service is not None else {}
-        upstream = {
-            name: item
-            for source in (service_value, value)
-            for name, item in source.items()
-            if name in ("upstream", "upstream_id", "timeout")
-        }
-        if "upstream" in value:
-            upstream.pop("upstream_id", None)
         return Plan(
             route_id=route.id,
             route_key=route.resource_key,
             route_name=value.get("name"),
             service_id=service.id if service is not None else None,
             service_name=service_value.get("name"),
-            route=upstream,
+            upstream=self._upstream(route, service),
             plugins=plugins,
             phases=compile_phases(plugins.values()),
         )
+
+    def _upstream(self, route: StoredObject, service: StoredObject | None) -> Upstream | Reply:
+        """Where the requests of a route go: its own upstream, otherwise its service's."""
+        timeout = route.value.get("timeout")
+        for holder in (route, service):
+            value = holder.value if holder is not None else {}
+            if "upstream_id" in value:
+                holder = self._store.get(f"/upstreams/{value['upstream_id']}")
+                conf = holder.value if holder is not None else None
+            else:
+                conf = value.get("upstream")
+                if conf is None:
+                    continue
+            if conf is None or holder is None:
+                return Reply(502)
+            return compile_upstream(conf, _owner(holder), timeout) or Reply(503)
+        return Reply(503)
 
     def _parent(self, kind: str, identifier: object, missing: Reply) -> StoredObject | None:
         if identifier is None:
@@ -140,7 +151,7 @@ class Plans:
             route_name=plan.route_name,
             service_id=plan.service_id,
             service_name=plan.service_name,
-            route=plan.route,
+            upstream=plan.upstream,
             plugins=merged,
             phases=compile_phases(merged.values()),
             consumer_rewrite=rewrite_steps(brought),
@@ -168,7 +179,7 @@ class Plans:
 
     def _make(self, stored: StoredObject) -> list[tuple[str, Plugin]]:
         made = []
-        owner = Owner(stored.resource_key, stored.modified_index)
+        owner = _owner(stored)
         for name, conf in (stored.value.get("plugins") or {}).items():
             kind = self._registry.get(name)
             if kind is None or not isinstance(conf, dict) or is_disabled(conf):
@@ -209,3 +220,7 @@ class Plans:
 
 def _reads_body(stored: StoredObject) -> bool:
     return b"post_arg" in stored.plain or b"request_body" in stored.plain
+
+
+def _owner(stored: StoredObject) -> Owner:
+    return Owner(stored.resource_key, stored.modified_index)

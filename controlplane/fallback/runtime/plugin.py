@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from controlplane.clock import Clock
 from controlplane.fallback.runtime.context import Context, Reply
+from controlplane.fallback.runtime.owner import Owner
 from controlplane.fallback.runtime.stable_json import stable_json
 
 if TYPE_CHECKING:
     from controlplane.fallback.counters.local import LocalCounters
     from controlplane.fallback.counters.redis import RedisHub
+    from controlplane.fallback.health.watching import HealthChecks
     from controlplane.fallback.http.upstream import Pool
     from controlplane.fallback.lua.sandbox import Sandbox
+    from controlplane.fallback.metrics.gateway import GatewayMetrics
     from controlplane.fallback.runtime.consumers import Consumers
     from controlplane.fallback.runtime.memory import Memory
 
@@ -24,14 +27,6 @@ Schema = Mapping[str, Any]
 Outcome = Reply | None | Awaitable[Reply | None]
 
 PHASES = ("rewrite", "access", "before_proxy", "header_filter", "body_filter", "log")
-
-
-@dataclass(frozen=True, slots=True)
-class Owner:
-    """The object that holds a plugin's configuration; counters are kept by its key."""
-
-    resource_key: str
-    version: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +41,9 @@ class Services:
     sandbox: "Sandbox"
     consumers: "Consumers"
     memory: "Memory"
+    health: "HealthChecks"
+    metrics: "GatewayMetrics"
+    is_current: Callable[[Owner], bool]
     metadata: Callable[[str], Conf | None]
     spawn: Callable[[Coroutine[Any, Any, None]], None]
     on_close: Callable[[Callable[[], Awaitable[None]]], None]

@@ -4,11 +4,12 @@ import contextlib
 
 from controlplane.clock import Clock
 from controlplane.fallback import cjson
+from controlplane.fallback.forwarding.forwarder import Forwarder
 from controlplane.fallback.http.exchange import Exchange
 from controlplane.fallback.http.pages import error_page
 from controlplane.fallback.routing.router import Router
 from controlplane.fallback.runtime.address import InvalidAddress, host_name, parse
-from controlplane.fallback.runtime.context import BodyUnavailable, Context, Reply, Streamed
+from controlplane.fallback.runtime.context import BodyUnavailable, Context, Passed, Reply, Streamed
 from controlplane.fallback.runtime.delivery import StreamDelivery
 from controlplane.fallback.runtime.ending import Ending
 from controlplane.fallback.runtime.plan import Phases, Plan, run_steps
@@ -21,9 +22,12 @@ NOT_FOUND = {"error_msg": "404 Route Not Found"}
 class Traffic:
     """The handler of the traffic port."""
 
-    def __init__(self, router: Router, plans: Plans, clock: Clock, *, body_limit: int) -> None:
+    def __init__(
+        self, router: Router, plans: Plans, forwarder: Forwarder, clock: Clock, *, body_limit: int
+    ) -> None:
         self._router = router
         self._plans = plans
+        self._forwarder = forwarder
         self._clock = clock
         self._body_limit = body_limit
 
@@ -90,13 +94,16 @@ class Traffic:
             reply = await run_steps(steps, context)
             if reply is not None:
                 return reply
-        return Reply(503)
+        if isinstance(plan.upstream, Reply):
+            return plan.upstream
+        return await self._forwarder.run(context, plan.upstream)
 
     # The answer.
 
     def _head(self, context: Context, reply: Reply, ending: Ending) -> None:
         """Decide status and headers, and let the plugins change them."""
         context.status = reply.status
+        context.from_upstream = isinstance(reply, Passed | Streamed)
         statuses = context.upstream_statuses
         if statuses and statuses[-1][:1] == "5":
             context.response_headers.set("X-APISIX-Upstream-Status", ", ".join(statuses))
@@ -107,6 +114,8 @@ class Traffic:
     def _stream(self, context: Context, reply: Streamed, ending: Ending) -> None:
         self._head(context, reply, ending)
         filters = tuple(step for one in ending.phases for step in one.body_filter)
+        if filters:
+            context.response_headers.set("Content-Length", None)
         StreamDelivery(context, reply.relay, _sent(context), filters, ending.run).start()
 
     def _respond(self, context: Context, reply: Reply, ending: Ending) -> None:

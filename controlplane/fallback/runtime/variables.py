@@ -146,7 +146,7 @@ def _of_consumer(name: str) -> Getter:
 
 
 def _member(context: Context) -> str | None:
-    return context.call.member if context.call is not None else None
+    return context.call.member if context.call is not None else context.values.get("balancer_ip")
 
 
 _KNOWN: dict[str, Getter] = {

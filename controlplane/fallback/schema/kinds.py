@@ -111,7 +111,7 @@ ACTIVE_CHECK = {
         "req_headers": {"type": "array", "minItems": 1, "items": {"type": "string"}},
     },
 }
-_PASSIVE_CHECK = {
+PASSIVE_CHECK = {
     "type": "object",
     "properties": {
         "type": {"type": "string", "enum": ["http", "https", "tcp"], "default": "http"},
@@ -186,7 +186,7 @@ UPSTREAM: dict[str, Any] = {
         type={"type": "string", "default": "roundrobin"},
         checks={
             "type": "object",
-            "properties": {"active": ACTIVE_CHECK, "passive": _PASSIVE_CHECK},
+            "properties": {"active": ACTIVE_CHECK, "passive": PASSIVE_CHECK},
             "anyOf": [{"required": ["active"]}, {"required": ["active", "passive"]}],
         },
         hash_on={

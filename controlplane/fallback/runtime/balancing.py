@@ -3,7 +3,7 @@
 import bisect
 import random
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from math import gcd
 from typing import Protocol
@@ -18,11 +18,22 @@ class Balancer(Protocol):
         """A member that the call has not tried yet, or None when it has tried them all."""
 
 
+@dataclass(frozen=True, slots=True)
+class Server:
+    """Somebody who can be asked: a member of a pool, or a node of an upstream."""
+
+    name: str
+    weight: int
+    priority: int
+    last_resort: bool = False
+
+
 @dataclass(slots=True)
 class Turn:
-    """One call's way through the members: where it stands and whom it has tried."""
+    """One call's way through the members: among whom it chooses, where it stands and whom it has tried."""
 
     key: str = ""
+    among: "Priorities | None" = None
     level: int = 0
     tried: set[str] = field(default_factory=set)
     point: int | None = None
@@ -115,3 +126,16 @@ class Priorities:
     @property
     def has_one_level(self) -> bool:
         return len(self._levels) == 1
+
+
+def priorities(servers: Iterable[Server], *, hashed: bool, chance: random.Random) -> Priorities:
+    """A balancer over servers: the highest priority is asked first, a last resort after all others."""
+    levels: dict[tuple[bool, int], dict[str, int]] = {}
+    for server in servers:
+        level = levels.setdefault((not server.last_resort, server.priority), {})
+        level.setdefault(server.name, server.weight)
+
+    def balancer(weights: list[tuple[str, int]]) -> Balancer:
+        return ConsistentHash(weights) if hashed else RoundRobin(weights, chance)
+
+    return Priorities([balancer(list(levels[level].items())) for level in sorted(levels, reverse=True)])

@@ -1,0 +1,1 @@
+"""What the gateway counts about itself, in Prometheus' text format and with APISIX's names."""
