@@ -107,9 +107,10 @@ class _Server(uvicorn.Server):
 
 async def serve(settings: Settings) -> None:
     """Run until a signal comes."""
-    async with open_store(settings) as store:
+    # The reconciler has connections of its own, so that a busy API cannot hold it up.
+    async with open_store(settings) as store, open_store(settings) as own_store:
         await ensure_default_gateway(store, settings)
-        reconciler = make_reconciler(settings, store, SystemClock())
+        reconciler = make_reconciler(settings, own_store, SystemClock())
         app = create_app(settings, store, background=[reconciler.run], wake=reconciler.wake)
         config = uvicorn.Config(
             app,

@@ -15,7 +15,9 @@ MESSAGES = "/v1/messages"
 _OPENAI_LIKE = (ProviderType.OPENAI, ProviderType.OPENAI_COMPATIBLE)
 _EMBEDDINGS = (*_OPENAI_LIKE, ProviderType.VERTEX_AI)
 _STANDARD_PATHS = ("", "/", "/v1", "/v1/", CHAT)
-_PLAIN_SEGMENT = re.compile(r"^[A-Za-z0-9._~:@+-]+(?:/[A-Za-z0-9._~:@+-]+)*$")
+_SEGMENT = r"[A-Za-z0-9._~@+-][A-Za-z0-9._~:@+-]*"
+# A segment that begins with a colon is a parameter to some routers.
+_PLAIN_PATH = re.compile(rf"{_SEGMENT}(?:/{_SEGMENT})*")
 
 
 def endpoint_override(provider: Provider) -> str | None:
@@ -87,4 +89,4 @@ def members_by_tail(queue: Queue, providers: Mapping[str, Provider]) -> dict[str
 
 
 def _fits_path(model: str) -> bool:
-    return bool(_PLAIN_SEGMENT.match(model)) and not any(part in (".", "..") for part in model.split("/"))
+    return bool(_PLAIN_PATH.fullmatch(model)) and not any(part in (".", "..") for part in model.split("/"))

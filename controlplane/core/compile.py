@@ -31,10 +31,10 @@ from controlplane.core.instances import direct_instance, member_instance
 from controlplane.core.levels import LEVELS_HEADER, SLOTS, STRATEGIES, service_id
 from controlplane.core.limits import Meter
 from controlplane.core.objects import NAME_LABEL, OWNER_LABEL, SOURCE_LABEL, GatewayObject, Kind, ObjectKey
-from controlplane.core.policies import CREDENTIAL_HEADERS, NOBODY, REJECTION, exhausted, queue_policy
+from controlplane.core.policies import NOBODY, REJECTION, REMOVED_HEADERS, exhausted, queue_policy
 from controlplane.core.render import Renderer
 from controlplane.core.report import enforcement_report
-from controlplane.core.spec import Balancer, MemberSpec, QueueSpec
+from controlplane.core.spec import Balancer, MemberSpec, ProviderType, QueueSpec
 from controlplane.errors import Problem
 
 ADDRESS_PRIORITY = 100
@@ -87,6 +87,8 @@ class Compiler:
             contexts += self.queue(queue, placements, desired.providers, openers)
             report += enforcement_report(queue, placements, policy_id(queue.spec.name))
         for name, provider in sorted(desired.providers.items()):
+            if provider.spec.type is ProviderType.BEDROCK:
+                continue  # its protocol is none that an address of ours offers
             contexts += self.provider(provider, [consumer_name(k) for k in keys if name in k.spec.providers])
         for key in keys:
             contexts += self.key(key)
@@ -155,7 +157,7 @@ class Compiler:
             f"provider {name}",
             consumers=list(consumers) or [NOBODY],
             set_headers=set_headers,
-            remove_headers=CREDENTIAL_HEADERS,
+            remove_headers=REMOVED_HEADERS,
             counters=self._target.counters,
         )
         route = RouteContext(

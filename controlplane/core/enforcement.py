@@ -236,7 +236,8 @@ def unenforceable(desired: DesiredState, queues: Iterable[str] | None = None) ->
 def _unspoken(queue: QueueSpec, desired: DesiredState) -> Iterator[Problem]:
     """Members whose provider speaks none of the protocols that a queue offers."""
     for position, member in enumerate(queue.members):
-        if desired.providers[member.provider].spec.type is ProviderType.BEDROCK:
+        provider = desired.providers.get(member.provider)
+        if provider is not None and provider.spec.type is ProviderType.BEDROCK:
             message = "bedrock speaks only Converse, which a queue's addresses do not offer"
             yield Problem(f"members[{position}].provider", message, "use a provider of another type")
 

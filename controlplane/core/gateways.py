@@ -1,11 +1,13 @@
 """What users say about a gateway, and the gateway as the reconciler sees it."""
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated
+from urllib.parse import urlsplit
 from uuid import UUID
 
-from pydantic import AfterValidator, Field, SecretStr
+from pydantic import AfterValidator, Field, SecretStr, field_validator
 
 from controlplane.core.secrets import MASK, Secret
 from controlplane.core.spec import Declared, Endpoint, Labels
@@ -27,13 +29,27 @@ class Drift(StrEnum):
 
 def _redis_url(value: SecretStr) -> SecretStr:
     text = value.get_secret_value()
-    schemes = ("redis://", "rediss://", "unix://")
-    if text != MASK and (not text.startswith(schemes) or any(char.isspace() for char in text)):
-        raise ValueError("must be a URL that starts with redis://, rediss:// or unix://")
+    if text == MASK:
+        return value
+    try:
+        parts = urlsplit(text)
+        usable = parts.scheme in ("redis", "rediss") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    database = parts.path.strip("/") if usable else ""
+    if not usable or any(char.isspace() for char in text) or not (database or "0").isdecimal():
+        raise ValueError("must be a URL such as redis://:password@host:6379/0, or rediss:// for TLS")
+    return value
+
+
+def _header_text(value: SecretStr) -> SecretStr:
+    if not re.fullmatch(r"[!-~]+", value.get_secret_value()):
+        raise ValueError("must be visible ASCII characters, for it travels in an HTTP header")
     return value
 
 
 RedisUrl = Annotated[SecretText, AfterValidator(_redis_url)]
+AdminKey = Annotated[SecretText, AfterValidator(_header_text)]
 
 
 class GatewaySpec(Declared):
@@ -43,7 +59,7 @@ class GatewaySpec(Declared):
     kind: GatewayKind = GatewayKind.APISIX
     admin_url: Endpoint
     """Where its Admin API answers, as the control plane reaches it."""
-    admin_key: SecretText | None = None
+    admin_key: AdminKey | None = None
     """The key of its Admin API."""
     traffic_url: Endpoint | None = None
     """Where clients send their requests; shown in addresses, never called."""
@@ -52,8 +68,16 @@ class GatewaySpec(Declared):
     of the gateway counts alone."""
     labels: Labels = Field(default_factory=dict)
     drift: Drift = Drift.HEAL
+    """What happens when somebody edits one of our objects by hand; `report` follows in a later release."""
     enabled: bool = True
     """False leaves the gateway as it is."""
+
+    @field_validator("drift")
+    @classmethod
+    def _heals(cls, value: Drift) -> Drift:
+        if value is Drift.REPORT:
+            raise ValueError("`report` is not available yet; use heal")
+        return value
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,13 +7,13 @@ from zoneinfo import ZoneInfo
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from controlplane.core.durations import InvalidDuration, is_calendar, window_seconds
-from controlplane.core.text import HeaderName
+from controlplane.core.text import CREDENTIAL_HEADERS, header_name
 
 LARGEST_AMOUNT = 2**53 - 1  # what every gateway and every JSON reader still counts exactly
 
 Amount = Annotated[int, Field(gt=0, le=LARGEST_AMOUNT, strict=True)]
 Money = Annotated[float, Field(gt=0, le=1e12, allow_inf_nan=False)]
-Rate = Annotated[float, Field(gt=0, le=1e9, allow_inf_nan=False)]
+Rate = Annotated[float, Field(ge=0.001, le=1e9, allow_inf_nan=False)]
 
 
 class Meter(StrEnum):
@@ -59,12 +59,11 @@ def _by(text: str) -> str:
         return text
     kind, colon, header = text.partition(":")
     if kind == "header" and colon:
-        return "header:" + _check_header(header)
+        name = header_name(header)
+        if name in CREDENTIAL_HEADERS:
+            raise ValueError(f"{name} is removed before anything is counted; use `by: key`")
+        return f"header:{name}"
     raise ValueError("must be key, tenant, model or header:NAME")
-
-
-def _check_header(name: str) -> str:
-    return _HeaderHolder(name=name).name
 
 
 def _time_zone(name: str) -> str:
@@ -73,10 +72,6 @@ def _time_zone(name: str) -> str:
     except (OSError, ValueError, KeyError):
         raise ValueError(f"{name!r} is no time zone; write one like UTC or Europe/Berlin") from None
     return name
-
-
-class _HeaderHolder(BaseModel):
-    name: HeaderName
 
 
 Window = Annotated[str, Field(max_length=16, examples=["1m"]), AfterValidator(_window)]

@@ -11,23 +11,13 @@ from controlplane.core.levels import LEVELS_HEADER, STRATEGIES
 from controlplane.core.limits import Limit
 from controlplane.core.objects import Json, Kind, ObjectKey
 from controlplane.core.spec import Access, Fallback, MemberSpec
+from controlplane.core.text import CREDENTIAL_HEADERS
 
 QUEUE_HEADER = "X-Sluice-Queue"
 NOBODY = "sluice-nobody"
 """A consumer that does not exist: the whitelist of a queue that no key opens."""
 
-CREDENTIAL_HEADERS = (
-    "Authorization",
-    "X-Api-Key",
-    "Api-Key",
-    "Apikey",
-    "X-Goog-Api-Key",
-    "Proxy-Authorization",
-    "Cookie",
-    "X-Consumer-Username",
-    "X-Credential-Identifier",
-)
-"""What a client may send to prove who it is, and what the gateway adds about it: no provider's business."""
+REMOVED_HEADERS = tuple(name.title() for name in CREDENTIAL_HEADERS)
 
 REJECTION = (
     '{"error":{"message":"A limit of this queue is used up. Try again after the time that the '
@@ -75,7 +65,7 @@ def queue_policy(
         f"queue {queue.spec.name}",
         consumers=None if queue.spec.access is Access.OPEN else list(consumers) or [NOBODY],
         set_headers=headers.values,
-        remove_headers=CREDENTIAL_HEADERS,
+        remove_headers=REMOVED_HEADERS,
         counters=counters,
         counts=counts,
         concurrency=concurrency,

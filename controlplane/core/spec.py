@@ -6,6 +6,7 @@ store seals it, and everything behind the store sees a handle (`controlplane.cor
 
 from enum import StrEnum
 from typing import Annotated, Any, Self
+from urllib.parse import urlsplit
 from uuid import UUID
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, model_validator
@@ -63,14 +64,30 @@ class Access(StrEnum):
 
 
 def _http_url(value: str) -> str:
-    scheme, mark, rest = value.partition("://")
-    if scheme not in ("http", "https") or not mark or not rest or rest.startswith("/"):
-        raise ValueError("must be a URL that starts with http:// or https:// and names a host")
-    if "@" in rest.split("/", 1)[0]:
-        raise ValueError("must not carry a user or password; put the secret into api_key")
     if any(char.isspace() for char in value):
         raise ValueError("must not contain spaces")
+    try:
+        parts = urlsplit(value)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise ValueError("must be a URL that starts with http:// or https:// and names a host")
+    if "@" in parts.netloc:
+        raise ValueError("must not carry a user or password; put the secret into api_key")
+    if parts.fragment:
+        raise ValueError("must not have a fragment; remove the # and what follows it")
     return value
+
+
+def _own_name(name: str, own_id: UUID | None = None) -> None:
+    """Objects are addressed by name or UUID, so a name must not be the UUID of something else."""
+    try:
+        looks_like = UUID(name)
+    except ValueError:
+        return
+    if looks_like != own_id:
+        raise ValueError("the name looks like a UUID, which addresses another object; choose another name")
 
 
 def _unique(names: list[str], what: str) -> None:
@@ -120,6 +137,7 @@ class ProviderSpec(Declared):
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
+        _own_name(self.name)
         _unique([model.name for model in self.models], "the model")
         needs_endpoint = (ProviderType.OPENAI_COMPATIBLE, ProviderType.AZURE_OPENAI)
         if self.type in needs_endpoint and self.endpoint is None:
@@ -140,6 +158,11 @@ class TenantSpec(Declared):
     limits: Limits = ()
     labels: Labels = {}
     protect: bool = False
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        _own_name(self.name)
+        return self
 
 
 class MemberSpec(Declared):
@@ -188,6 +211,7 @@ class QueueSpec(Declared):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
+        _own_name(self.name, self.id)
         _unique([member.name for member in self.members], "the member")
         _unique(list(self.fallback), "the fallback")
         if all(member.weight == 0 for member in self.members):
@@ -218,6 +242,7 @@ class KeySpec(Declared):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
+        _own_name(self.name)
         _unique(list(self.queues), "the queue")
         _unique(list(self.providers), "the provider")
         return self

@@ -10,9 +10,22 @@ from controlplane.core.apikeys import is_misspelt
 from controlplane.core.secrets import MASK, is_gateway_reference
 
 NAME_PATTERN = r"^[A-Za-z0-9](?:[A-Za-z0-9_-]{0,52}[A-Za-z0-9])?$"
-_HEADER_TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}")
+_HEADER_TOKEN = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,126}[A-Za-z0-9])?")
 _VISIBLE_ASCII = re.compile(r"[!-~]{16,512}")
 _OWN_HEADERS = "x-sluice-"
+
+CREDENTIAL_HEADERS = (
+    "authorization",
+    "x-api-key",
+    "api-key",
+    "apikey",
+    "x-goog-api-key",
+    "proxy-authorization",
+    "cookie",
+    "x-consumer-username",
+    "x-credential-identifier",
+)
+"""What a client may send to prove who it is, and what the gateway adds about it: no provider's business."""
 
 
 def _printable(value: str) -> str:
@@ -52,10 +65,11 @@ def visible(text: str, longest: int = 120) -> str:
     )
 
 
-def _header_name(value: str) -> str:
+def header_name(value: str) -> str:
+    """The name in lower case; raises ValueError."""
     if not _HEADER_TOKEN.fullmatch(value):
-        raise ValueError("is no HTTP header name")
-    if value.lower().replace("_", "-").startswith(_OWN_HEADERS):
+        raise ValueError("must be a header name of letters, digits and dashes")
+    if value.lower().startswith(_OWN_HEADERS):
         raise ValueError("headers that start with x-sluice- are set by Sluice itself; use another name")
     return value.lower()
 
@@ -75,7 +89,7 @@ Text = Annotated[str, StringConstraints(max_length=1024), AfterValidator(_printa
 
 ModelName = Annotated[str, StringConstraints(min_length=1, max_length=256), AfterValidator(_printable)]
 
-HeaderName = Annotated[str, AfterValidator(_header_name)]
+HeaderName = Annotated[str, AfterValidator(header_name)]
 """An HTTP header's name, in lower case, that is not one of our own."""
 
 LabelValue = Annotated[str, StringConstraints(pattern=r"^\S{1,256}$"), AfterValidator(_printable)]

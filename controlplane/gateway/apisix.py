@@ -107,7 +107,10 @@ class ApisixAdmin:
     async def check(self, objects: Iterable[GatewayObject]) -> Mapping[ObjectKey, str]:
         if self._schemas is None:
             self._schemas = await self._fetch_schemas()
-        return self._schemas.check(objects)
+        broken = self._schemas.check(objects)
+        if broken:
+            self._schemas = None  # the gateway may be given what it misses: ask it again next time
+        return broken
 
     async def close(self) -> None:
         await self._client.aclose()
@@ -119,7 +122,10 @@ class ApisixAdmin:
             *(self._request("GET", f"schema/{name}") for name in names),
         )
         mains = {kind: _json(reply) for kind, reply in zip(Kind, kinds, strict=True)}
-        return SchemaSet(mains, {name: about["schema"] for name, about in _json(plugins).items()})
+        try:
+            return SchemaSet(mains, {name: about["schema"] for name, about in _json(plugins).items()})
+        except (AttributeError, KeyError, TypeError, ValueError):
+            raise _strange("its schemas") from None
 
     async def _credentials(self, consumer: str, gate: asyncio.Semaphore) -> list[LiveObject]:
         async with gate:
@@ -134,6 +140,8 @@ class ApisixAdmin:
             if refused.status == httpx.codes.NOT_FOUND:
                 return None
             raise
+        if not isinstance(reply, dict) or not isinstance(reply.get("value"), dict):
+            raise _strange(key.path)
         return LiveObject(key, reply["value"])
 
     async def _list(self, path: str) -> list[dict[str, Json]]:
@@ -143,7 +151,10 @@ class ApisixAdmin:
             if refused.status == httpx.codes.NOT_FOUND:  # nothing of the kind was ever made
                 return []
             raise
-        return [item["value"] for item in reply.get("list") or []]
+        try:
+            return [dict(item["value"]) for item in reply.get("list") or []]
+        except (AttributeError, KeyError, TypeError, ValueError):
+            raise _strange(path) from None
 
     async def _request(self, method: str, path: str, body: Body | None = None) -> httpx.Response:
         content = None if body is None else json.dumps(body).encode()
@@ -179,6 +190,12 @@ def _json(response: httpx.Response) -> Any:  # Any: JSON of the gateway
             f"{response.url.path} answered {response.status_code} without JSON",
             remedy="check that the address is that of an APISIX Admin API",
         ) from None
+
+
+def _strange(path: str) -> GatewayUnavailable:
+    return GatewayUnavailable(
+        f"what answers {path} is no Admin API of an APISIX", remedy="correct the gateway's admin_url"
+    )
 
 
 def _message(response: httpx.Response) -> str:

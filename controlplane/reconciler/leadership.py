@@ -45,6 +45,9 @@ class Leadership:
                 )
             except (*TROUBLES, asyncpg.PostgresError) as error:
                 raise StoreUnavailable(f"cannot ask Postgres who leads: {error}") from error
+            except asyncio.CancelledError:
+                self._drop()  # the lock may be taken already, and nobody would know
+                raise
             if taken:
                 self._held.add(gateway)
             return taken

@@ -4,18 +4,22 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+import structlog
+
 from controlplane.clock import Clock
 from controlplane.core.compile import Compiled, Compiler
 from controlplane.core.desired import DesiredState
 from controlplane.core.diff import Digest, LiveObject
 from controlplane.core.objects import ObjectKey
 from controlplane.core.plan import Plan, Reason, leave_foreign, plan_against_applied, plan_against_live
-from controlplane.core.render import BadTemplate
-from controlplane.errors import CannotUnseal, GatewayRefused, GatewayUnavailable, Problem
+from controlplane.errors import GatewayUnavailable, Problem, SluiceError, StoreUnavailable
 from controlplane.gateway.driver import Gateway
+from controlplane.logs import where
 from controlplane.reconciler.applying import Result, apply
 from controlplane.reconciler.status import LeadershipLost, State
 from controlplane.store.reconciling import GatewayRecord, ObjectResult, PassReport, ReconcilingStore
+
+log = structlog.get_logger(__name__)
 
 _MOST_ASKED_FOR = 64
 """With more objects to write than this, reading the whole gateway is quicker than asking for each."""
@@ -49,13 +53,23 @@ class GatewayPass:
             compiled = self.compiler.compile(desired, self._now())
             plan = await self._plan(compiled, look=look)
             results = await self._apply(plan)
-        except (GatewayUnavailable, GatewayRefused, CannotUnseal, BadTemplate) as error:
-            state = State.UNREACHABLE if isinstance(error, GatewayUnavailable) else State.DEGRADED
-            report = self._report(state, desired.revision, error=str(error))
-            await self.store.record(report, [])
-            return report
+        except (StoreUnavailable, LeadershipLost):
+            raise
+        except GatewayUnavailable as error:
+            return await self._ended_early(State.UNREACHABLE, desired.revision, str(error))
+        except SluiceError as error:
+            return await self._ended_early(State.DEGRADED, desired.revision, str(error))
+        except Exception as error:  # noqa: BLE001 - a fault of ours must be told, and must not end the loop
+            log.error("pass_failed", gateway=self.record.name, error=type(error).__name__, where=where(error))  # noqa: TRY400
+            trouble = f"a fault in Sluice ended the pass ({type(error).__name__}); the log has more"
+            return await self._ended_early(State.DEGRADED, desired.revision, trouble)
         report = self._judge(desired.revision, plan, results, compiled.problems)
         await self.store.record(report, self._foreign_results(plan))
+        return report
+
+    async def _ended_early(self, state: State, revision: int, trouble: str) -> PassReport:
+        report = self._report(state, revision, error=trouble)
+        await self.store.record(report, [])
         return report
 
     async def _plan(self, compiled: Compiled, *, look: bool) -> Plan:

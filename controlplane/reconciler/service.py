@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
 from uuid import UUID
 
 import asyncpg
@@ -13,8 +14,9 @@ from controlplane.errors import StoreUnavailable
 from controlplane.reconciler.leadership import Leadership
 from controlplane.reconciler.loop import GatewayLoop
 from controlplane.reconciler.passes import GatewayPass
+from controlplane.reconciler.status import State
 from controlplane.store.database import TROUBLES
-from controlplane.store.reconciling import GatewayRecord, ReconcilingStore
+from controlplane.store.reconciling import GatewayRecord, PassReport, ReconcilingStore
 from controlplane.store.writes import CHANNEL
 
 _RECONNECT_S = 1.0
@@ -81,7 +83,10 @@ class Reconciler:
                 loop.wake()
 
     async def _tend(self, records: Sequence[GatewayRecord]) -> None:
-        wanted = {record.id: record for record in records}
+        for record in records:
+            if record.trouble is not None:
+                await self._tell(record)
+        wanted = {record.id: record for record in records if record.trouble is None}
         for gateway, (version, _, task) in list(self._loops.items()):
             gone = gateway not in wanted or wanted[gateway].version != version
             if gone or task.done():
@@ -91,6 +96,12 @@ class Reconciler:
         for record in wanted.values():
             if record.id not in self._loops:
                 self._start(record)
+
+    async def _tell(self, record: GatewayRecord) -> None:
+        """A gateway that cannot even be asked says so in its status."""
+        now = datetime.now(UTC)
+        report = PassReport(record.id, now, "", 0, State.DEGRADED.value, None, record.trouble)
+        await self._store.record(report, [])
 
     def _start(self, record: GatewayRecord) -> None:
         work = self._make_pass(record, lambda: self._leadership.leads(record.id))

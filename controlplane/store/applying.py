@@ -7,6 +7,7 @@ from controlplane.core.spec import Document, KeySpec
 from controlplane.errors import Conflict, InvalidSpec, Problem
 from controlplane.store import documents, rows
 from controlplane.store.records import Applied, AppliedChange, Kind, Spec
+from controlplane.store.references import referred
 from controlplane.store.rows import Row
 from controlplane.store.writes import Change, changed_fields
 
@@ -41,6 +42,7 @@ async def _apply(change: Change, document: Document, *, dry_run: bool) -> Applie
     changes: list[AppliedChange] = []
     keys: dict[str, str] = {}
     problems: list[Problem] = []
+    failed: dict[Kind, set[str]] = {kind: set() for kind in Kind}
     before_all = await change.connection.fetchval("SELECT coalesce(max(id), 0) FROM revision")
     for kind, specs in _sections(document):
         found = await rows.fetch(change.connection, kind, "o.name = ANY($1)", [spec.name for spec in specs])
@@ -49,12 +51,16 @@ async def _apply(change: Change, document: Document, *, dry_run: bool) -> Applie
             before = existing.get(spec.name)
             if before is not None and before.source != document.source:
                 raise _owned(kind, before, document.source)
+            if any(spec_names & failed[other] for other, spec_names in referred(spec).items()):
+                failed[kind].add(spec.name)
+                continue  # what it refers to has problems of its own, which are told
             fields = _differing(change, kind, spec, before)
             if before is not None and not fields:
                 continue
             try:
                 put = await change.put(kind, spec, before, document.source)
             except InvalidSpec as error:
+                failed[kind].add(spec.name)
                 top = f"{kind.plural}.{spec.name}."
                 problems += [Problem(top + item.field, item.message, item.remedy) for item in error.problems]
                 continue

@@ -8,7 +8,7 @@ from pydantic import SecretStr, ValidationError
 
 from controlplane.core.problems import problems_of
 from controlplane.core.secrets import MASK, GatewaySecret, Secret, SecretRef, is_gateway_reference
-from controlplane.errors import InvalidSpec
+from controlplane.errors import InvalidSpec, Problem
 from controlplane.store.records import Kind, Spec
 from controlplane.store.seal import Sealer
 
@@ -54,6 +54,9 @@ def new_secrets(kind: Kind, spec: Spec, object_id: UUID, before: Secrets, sealer
         if text == MASK:
             if field in before:
                 kept[field] = before[field]
+            elif value is not None:
+                problem = Problem(field, "`***` stands for a secret that is stored, and none is", "write it")
+                raise InvalidSpec(f"{kind} {spec.name!r} cannot be accepted", problems=[problem])
         elif is_gateway_reference(text):
             kept[field] = {"reference": text}
         elif before.get(field, {}).get("fingerprint") == sealer.fingerprint(text):

@@ -18,7 +18,8 @@ from controlplane.store import documents, rows
 from controlplane.store.database import Database
 from controlplane.store.desired import DesiredReader
 from controlplane.store.documents import Secrets
-from controlplane.store.records import Kind
+from controlplane.store.records import Kind, Spec
+from controlplane.store.rows import Row
 from controlplane.store.seal import Sealer
 
 _REDIS_PASSWORD = "redis_password"  # noqa: S105 - the name of a field
@@ -34,6 +35,8 @@ class GatewayRecord:
     admin_key: str
     counters: CounterStore
     version: int
+    trouble: str | None = None
+    """Why it cannot be used as it is declared."""
 
     def __repr__(self) -> str:
         return f"GatewayRecord({self.name})"
@@ -75,40 +78,46 @@ class ReconcilingStore:
         return await self._reader.read()
 
     async def gateways(self) -> Sequence[GatewayRecord]:
-        """Every enabled gateway."""
+        """Every enabled gateway; one that cannot be used says why, and is no harm to the others."""
         async with self._database.connection() as connection:
             found = await rows.fetch(connection, Kind.GATEWAY, "true")
-        records = []
-        for row in found:
-            spec = cast(GatewaySpec, documents.bare_spec_of(Kind.GATEWAY, row.document, row.id))
-            if spec.enabled:
-                texts = self._texts(Kind.GATEWAY, row.id, row.secrets)
-                counters = self._counters(row.id, texts.get("redis_url"))
-                key = texts.get("admin_key", "")
-                records.append(GatewayRecord(row.id, row.name, spec.admin_url, key, counters, row.version))
-        return records
+        specs = ((row, documents.bare_spec_of(Kind.GATEWAY, row.document, row.id)) for row in found)
+        return [self._record(row, spec) for row, spec in specs if cast(GatewaySpec, spec).enabled]
+
+    def _record(self, row: Row, spec: Spec) -> GatewayRecord:
+        url = cast(GatewaySpec, spec).admin_url
+        try:
+            texts = self._texts(Kind.GATEWAY, row.id, row.secrets)
+            counters = self._counters(row.id, texts.get("redis_url"))
+        except (CannotUnseal, ValueError) as error:
+            return GatewayRecord(row.id, row.name, url, "", CounterStore(), row.version, str(error))
+        return GatewayRecord(row.id, row.name, url, texts.get("admin_key", ""), counters, row.version)
 
     async def unseal(self, names: Iterable[str]) -> Mapping[str, str]:
-        """The texts of secrets, by the names of their handles. Raises CannotUnseal."""
-        wanted: dict[tuple[Kind, UUID], list[str]] = {}
+        """The texts of secrets, by the names of their handles; one that cannot be read is left out."""
+        wanted: dict[Kind, set[UUID]] = {}
         for name in names:
-            kind, object_id, field = name.split("/")
-            wanted.setdefault((Kind(kind), UUID(object_id)), []).append(field)
+            kind, object_id, _ = name.split("/")
+            wanted.setdefault(Kind(kind), set()).add(UUID(object_id))
         texts: dict[str, str] = {}
         async with self._database.connection() as connection:
-            for kind in {kind for kind, _ in wanted}:
-                ids = [object_id for other, object_id in wanted if other is kind]
-                found = await connection.fetch(f'SELECT id, secrets FROM "{kind}" WHERE id = ANY($1)', ids)
+            for kind, ids in wanted.items():
+                found = await connection.fetch(
+                    f'SELECT id, secrets FROM "{kind}" WHERE id = ANY($1)', list(ids)
+                )
                 for record in found:
-                    opened = self._texts(kind, record["id"], record["secrets"])
-                    if redis_url := opened.get("redis_url"):
-                        opened[_REDIS_PASSWORD] = unquote(urlsplit(redis_url).password or "")
-                    for field in wanted[kind, record["id"]]:
-                        texts[documents.secret_place(kind, record["id"], field)] = opened.get(field, "")
-        missing = sorted(set(names) - set(texts))
-        if missing:
-            raise CannotUnseal(f"{missing[0]} is no longer there", remedy="the next pass will go without it")
-        return texts
+                    opened = self._readable(kind, record["id"], record["secrets"])
+                    texts |= {documents.secret_place(kind, record["id"], f): t for f, t in opened.items()}
+        return {name: texts[name] for name in names if name in texts}
+
+    def _readable(self, kind: Kind, object_id: UUID, secrets: Secrets) -> dict[str, str]:
+        try:
+            opened = self._texts(kind, object_id, secrets)
+        except CannotUnseal:
+            return {}
+        if redis_url := opened.get("redis_url"):
+            opened[_REDIS_PASSWORD] = unquote(urlsplit(redis_url).password or "")
+        return opened
 
     async def applied(self, gateway: UUID) -> Mapping[ObjectKey, str]:
         """The hash of what was last written of each object."""

@@ -143,8 +143,13 @@ class Store:
                 "SELECT state, count(*) AS number FROM inventory WHERE gateway_id = $1 GROUP BY state",
                 gateway,
             )
+            newest = await connection.fetchval("SELECT coalesce(max(id), 0) FROM revision")
         objects = {record["state"]: record["number"] for record in counts}
-        return GatewayStatus(**state, objects=objects) if state else GatewayStatus(objects=objects)
+        if state is None:
+            return GatewayStatus(objects=objects)
+        status = GatewayStatus(**state, objects=objects)
+        behind = status.state == "converged" and status.applied_revision < newest
+        return replace(status, state="pending") if behind else status
 
     async def object_status(self, declared_by: str) -> Sequence[ObjectStatus]:
         async with self.database.connection() as connection:

@@ -65,7 +65,7 @@ class Change:
         kept = before.secrets if before else {}
         secrets = documents.new_secrets(kind, spec, object_id, kept, self.sealer)
         names = await names_for(self.connection, spec)
-        problems = tuple(dangling(spec, names)) or await self._unenforced(kind, spec, object_id)
+        problems = (*dangling(spec, names), *await self._unenforced(kind, spec, object_id))
         if problems:
             raise InvalidSpec(f"{kind} {spec.name!r} cannot be accepted", problems=problems)
         try:
@@ -131,14 +131,31 @@ class Change:
             providers = {row.name: provider_of(row) for row in found}
             state = DesiredState(queues={spec.name: Queue(object_id, spec)}, providers=providers)
         elif isinstance(spec, ProviderSpec):
-            state = DesiredState(providers={spec.name: Provider(object_id, spec, None)})
+            state = await self._with_users(spec, object_id)
         elif isinstance(spec, TenantSpec):
             state = DesiredState(tenants={spec.name: Tenant(object_id, spec)})
         elif isinstance(spec, KeySpec):
             state = DesiredState(keys={spec.name: DesiredKey(object_id, spec, SecretRef("", ""))})
         top = f"{kind.plural}.{spec.name}."
-        own = (problem for problem in unenforceable(state) if problem.field.startswith(top))
-        return tuple(Problem(item.field.removeprefix(top), item.message, item.remedy) for item in own)
+        return tuple(
+            Problem(item.field.removeprefix(top), item.message, item.remedy)
+            for item in unenforceable(state)
+            if item.field.startswith(top) or isinstance(spec, ProviderSpec)
+        )
+
+    async def _with_users(self, spec: ProviderSpec, object_id: UUID) -> DesiredState:
+        """The provider as it is to be, with the queues that call it."""
+        found = await rows.fetch(
+            self.connection,
+            Kind.QUEUE,
+            "o.id IN (SELECT queue_id FROM member WHERE provider_id = $1)",
+            object_id,
+        )
+        queues = {
+            row.name: Queue(row.id, cast(QueueSpec, documents.bare_spec_of(Kind.QUEUE, row.document, row.id)))
+            for row in found
+        }
+        return DesiredState(providers={spec.name: Provider(object_id, spec, None)}, queues=queues)
 
     async def _note(self, kind: Kind, object_id: UUID, before: Row | None) -> None:
         after = await rows.fetch_one(self.connection, kind, "o.id = $1", object_id)

@@ -215,10 +215,13 @@ async def test_only_the_queue_s_keys_come_in_and_none_is_passed_on(declared: Dec
     assert (await declared.call(CHAT, key=None)).status_code == 401
     assert (await declared.call(CHAT, key="sk-guess")).status_code == 401
     assert (await declared.call(CHAT, key=OTHER)).status_code == 403
-    reply = await declared.call(CHAT, key=None, x_api_key=WEB, Authorization="Bearer something", Cookie="a=b")
+    proofs = {"x_api_key": WEB, "Authorization": "Bearer something", "Cookie": "a=b", "X__Api__Key": WEB}
+    reply = await declared.call(CHAT, key=None, **proofs, Proxy__Authorization="Basic eA==")
     assert reply.status_code == 200
     seen = dict(declared.target.mock.requests[-1].headers)
     assert seen["authorization"] == "Bearer sk-provider"
+    assert WEB not in str(seen)
+    assert "proxy_authorization" not in seen
     assert not {"cookie", "x-api-key", "x-consumer-username", "x-credential-identifier"} & set(seen)
 
 

@@ -284,6 +284,45 @@ async def test_an_object_that_the_gateway_refuses_fails_alone_and_shows_no_secre
         await world.in_state("converged")
 
 
+async def test_a_gateway_in_trouble_holds_up_no_other(world: World) -> None:
+    for name, url in (("strange", world.mock.base_url), ("away", "http://127.0.0.1:1")):
+        spec = GatewaySpec.model_validate({"name": name, "admin_url": url, "admin_key": ADMIN_KEY})
+        await world.store.create(Kind.GATEWAY, spec, AUTHOR)
+    await world.start_gateway()
+    world.reconcile()
+    await world.converged(await world.apply(queues=limited(100)))
+
+    async def told() -> bool:
+        gateways = [await world.store.get(Kind.GATEWAY, name) for name in ("strange", "away")]
+        return all([(await world.store.gateway_status(gateway.id)).error for gateway in gateways])
+
+    await until(told, "the troubles of both")
+
+
+async def test_a_gateway_whose_secrets_cannot_be_opened_says_so_and_holds_up_no_other(world: World) -> None:
+    spec = GatewaySpec.model_validate({"name": "sealed", "admin_url": "http://127.0.0.1:1", "admin_key": "k"})
+    sealed = (await world.store.create(Kind.GATEWAY, spec, AUTHOR)).stored
+    async with world.store.database.connection() as connection:
+        other = {"admin_key": {"sealed": "sealed:1:00000000:AAAA", "fingerprint": "x"}}
+        await connection.execute("UPDATE gateway SET secrets = $1 WHERE id = $2", other, sealed.id)
+    await world.start_gateway()
+    world.reconcile()
+    await world.converged(await world.apply(queues=limited(100)))
+    error = (await world.store.gateway_status(sealed.id)).error
+    assert error is not None
+    assert "not sealed with the present master key" in error
+
+
+async def test_a_gateway_that_is_behind_is_not_called_converged(world: World) -> None:
+    await world.start_gateway()
+    task = world.reconcile()
+    await world.converged(await world.apply(queues=limited(100)))
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    await world.apply(queues=limited(200))
+    assert (await world.status()).state == "pending"
+
+
 async def test_an_expired_key_is_closed_without_anybody_doing_anything(world: World) -> None:
     await world.start_gateway()
     world.reconcile(interval_s=0.2)

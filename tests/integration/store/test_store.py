@@ -246,6 +246,29 @@ async def test_a_database_that_is_gone_is_told_as_such(store_settings: Settings)
             await store.ping()
 
 
+async def test_a_provider_cannot_be_changed_into_one_that_its_queues_cannot_use(store: Store) -> None:
+    await with_queue(store)
+    change = {"type": "bedrock", "region": "eu-west-1", "access_key_id": "A"}
+    with pytest.raises(InvalidSpec) as caught:
+        await store.patch(Kind.PROVIDER, "openai-main", change, AUTHOR)
+    assert caught.value.problems[0].field == "queues.support.members[0].provider"
+
+
+async def test_a_masked_secret_cannot_make_a_new_object(store: Store) -> None:
+    with pytest.raises(InvalidSpec) as caught:
+        await store.create(Kind.PROVIDER, provider(api_key="***"), AUTHOR)
+    assert caught.value.problems[0].field == "api_key"
+
+
+async def test_a_key_is_not_blamed_for_its_queue(store: Store) -> None:
+    bad = document(
+        queues=[queue(limits=[{"usd": 1, "per": "1d"}])], keys=[{"name": "w", "queues": ["support"]}]
+    )
+    with pytest.raises(InvalidSpec) as caught:
+        await store.apply(Document.model_validate(bad), AUTHOR)
+    assert [problem.field for problem in caught.value.problems] == ["queues.support.limits[0].usd"]
+
+
 async def test_an_unknown_object_is_told_as_such(store: Store) -> None:
     with pytest.raises(NotFound):
         await store.get(Kind.QUEUE, "nothing")
