@@ -1,5 +1,6 @@
 """What the compiler makes does on a gateway what was declared: on our own, and on a real APISIX."""
 
+import asyncio
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -249,6 +250,24 @@ async def test_requests_per_window_are_counted_over_all_addresses(declared: Decl
     replies = [await declared.call(path) for path in paths]
     assert [reply.status_code for reply in replies] == [200, 200, 429]
     assert int(replies[2].headers["retry-after"]) > 3500
+
+
+async def test_no_more_calls_at_a_time_than_declared(declared: Declared) -> None:
+    await declared.declare(unique([{"concurrency": 2}]))
+    await declared.ready(CHAT)
+    slow = [declared.call(CHAT, X_Mock_Latency_Ms="800") for _ in range(4)]
+    replies = await asyncio.gather(*slow)
+    assert sorted(reply.status_code for reply in replies) == [200, 200, 429, 429]
+    rejected = next(reply for reply in replies if reply.status_code == 429)
+    assert rejected.headers["retry-after"] == "1"
+    assert rejected.json()["error"]["code"] == "rate_limit_exceeded"
+    assert (await declared.call(CHAT)).status_code == 200
+
+
+async def test_a_bucket_of_requests_lets_through_what_it_holds(declared: Declared) -> None:
+    await declared.declare(unique([{"requests": 3, "refill_per_s": 0.01}]))
+    await declared.ready(CHAT)
+    assert [(await declared.call(CHAT)).status_code for _ in range(4)] == [200, 200, 200, 429]
 
 
 async def test_a_provider_s_own_429_is_left_as_it_is(declared: Declared) -> None:

@@ -101,4 +101,6 @@ async def test_a_command_does_not_inherit_the_signals_that_python_ignores(
 ) -> None:
     await run_to_end(Command(["/bin/cat", "/proc/self/status"], dict(os.environ)), lifeline, log)
     ignored = next(line for line in log.read_text().splitlines() if line.startswith("SigIgn:"))
-    assert int(ignored.split()[1], 16) == 0
+    mask = int(ignored.split()[1], 16)
+    # Whoever runs the tests may ignore signals of its own; Python itself ignores these two.
+    assert not [name for name in (signal.SIGPIPE, signal.SIGXFSZ) if mask >> (name - 1) & 1]
