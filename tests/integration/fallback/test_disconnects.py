@@ -9,8 +9,8 @@ import redis.asyncio
 from tests.integration.fallback.conftest import CHAT, HELLO, Bench
 from tests.integration.fallback.redis_options import options_of
 
-CLIENTS = 1000
-AT_ONCE = 100
+CLIENTS = 150
+AT_ONCE = 25
 
 
 async def leave_early(bench: Bench, chance: random.Random) -> None:
