@@ -25,7 +25,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StackProcess]:
     assert up.returncode == 0, up.stdout + up.stderr
     yield stack
     ctl(stack.environ, "down")
-    assert not stack.processes()
+    stack.wait_until_gone()
 
 
 def status(stack: StackProcess) -> dict[str, Any]:
@@ -104,7 +104,7 @@ def test_a_killed_supervisor_leaves_nothing_and_the_next_start_works(stack: Stac
 
 def test_ctl_down_stops_everything_and_may_be_repeated(tmp_path: Path, stack: StackProcess) -> None:
     assert ctl(stack.environ, "down").stdout == f"stopped; the state stays in {stack.home.folder}\n"
-    assert not stack.processes()
+    stack.wait_until_gone()
     assert ctl(stack.environ, "down").returncode == 0
     again = ctl(stack.environ, "up", "-d")
     assert again.returncode == 0
@@ -117,7 +117,7 @@ def test_a_detached_start_that_fails_says_why_and_leaves_nothing(tmp_path: Path)
         up = ctl(stack.environ, "up", "-d")
     assert up.returncode == 1
     assert "SLUICE_SERVICE_PORT" in up.stderr
-    assert not stack.processes()
+    stack.wait_until_gone()
 
 
 def test_a_part_that_does_not_start_fails_ctl_up_with_its_last_log_lines(tmp_path: Path) -> None:
@@ -130,4 +130,4 @@ def test_a_part_that_does_not_start_fails_ctl_up_with_its_last_log_lines(tmp_pat
     assert "postgres does not start: ended with exit code" in up.stderr
     assert "\n  | postgres: could not access the server configuration file" in up.stderr
     assert f"its log is {stack.home.log('postgres')}" in up.stderr
-    assert not stack.processes()
+    stack.wait_until_gone()

@@ -152,7 +152,7 @@ def test_even_the_supervisor_and_all_guards_killed_at_once_do_not_stop_the_next_
     stack.output()
     stack.start()
     stack.stop()
-    assert not stack.processes()
+    stack.wait_until_gone()
 
 
 def test_a_postmaster_pid_that_now_belongs_to_another_program_does_not_stop_the_next_start(
@@ -189,4 +189,4 @@ def test_a_terminal_that_closes_stops_the_stack_in_order(stack: StackProcess) ->
     stack.process.send_signal(signal.SIGHUP)
     assert "stopped" in stack.output()
     assert stack.process.returncode == 0
-    assert not stack.processes()
+    stack.wait_until_gone()

@@ -32,7 +32,7 @@ def test_ctrl_c_stops_everything_and_is_no_failure(stack: StackProcess) -> None:
     stack.stop()
     assert stack.process is not None
     assert stack.process.returncode == 0
-    assert not stack.processes()
+    stack.wait_until_gone()
     assert not stack.home.state_file.exists()
 
 
@@ -44,7 +44,7 @@ def test_a_stack_goes_on_when_nobody_reads_what_it_prints(stack: StackProcess) -
     stack.kill_part("mock")
     stack.process.send_signal(signal.SIGINT)
     assert stack.process.wait() == 0
-    assert not stack.processes()
+    stack.wait_until_gone()
 
 
 async def test_rows_and_keys_survive_a_stop_and_a_start(stack: StackProcess) -> None:
