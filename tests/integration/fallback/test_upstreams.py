@@ -201,7 +201,7 @@ async def test_failures_of_real_calls_make_a_node_unhealthy(bench: Bench) -> Non
         if start.split()[1] == "/":
             asked["broken"] += 1
             return ok(status="503 Service Unavailable")
-        return ok()
+        return ok(status="418 I'm a teapot")  # of probes, which then say neither well nor unwell
 
     checks = {
         "active": {"http_path": "/status", "healthy": {"interval": 60}, "unhealthy": {"interval": 60}},
