@@ -1,6 +1,6 @@
 -- Builds the world that a serverless function sees: a safe part of Lua's library, and what APISIX and OpenResty
 -- offer to it. `host` holds the gateway's own functions; user code never gets hold of it.
-local host, instructions = ...
+local host, instructions, seconds = ...
 
 local base = {
   assert = assert, error = error, ipairs = ipairs, next = next, pairs = pairs, pcall = pcall, select = select,
@@ -14,6 +14,34 @@ local function copy(library, without)
   end
   return result
 end
+
+-- A pattern is one instruction, however long it takes. What it could take at worst is known beforehand: its
+-- repetitions share the text in every way that there is.
+local MOST_STEPS = 2e8
+local substitute, cut = string.gsub, string.sub
+local function affordable(text, pattern)
+  local length, plain = #tostring(text), substitute(substitute(tostring(pattern), '%%.', 'x'), '%[%]?[^%]]*%]', 'x')
+  local _, repetitions = substitute(plain, '[%*%+%-]', '')
+  if cut(plain, 1, 1) ~= '^' then repetitions = repetitions + 1 end
+  local steps = 1
+  for i = 1, repetitions do steps = steps * (length + i) / i end
+  if steps > MOST_STEPS then error('the pattern could take too long', 3) end
+end
+local function guarded(run)
+  return function(text, pattern, ...)
+    affordable(text, pattern)
+    return run(text, pattern, ...)
+  end
+end
+local find = guarded(string.find)
+local strings = copy(string, { dump = true })
+strings.find = function(text, pattern, init, plain, ...)
+  if plain then return string.find(text, pattern, init, plain) end
+  return find(text, pattern, init, plain, ...)
+end
+for _, name in ipairs({ 'match', 'gmatch', 'gsub' }) do strings[name] = guarded(string[name]) end
+-- What a text's own methods are, as in text:match(...).
+getmetatable('').__index = strings
 
 local EXIT = {}
 local output
@@ -121,7 +149,7 @@ local modules = { ['apisix.core'] = core, ['cjson'] = core.json, ['cjson.safe'] 
 
 local function environment()
   local env = copy(base)
-  env.string = copy(string, { dump = true })
+  env.string = copy(strings)
   env.table = copy(table)
   env.math = copy(math)
   env.bit = copy(bit)
@@ -137,20 +165,45 @@ local function environment()
   return env
 end
 
--- Once the instructions are used up every further one is an error, so that a pcall cannot go on.
+-- Once the instructions or the time are used up every further instruction is an error, so that a pcall cannot
+-- go on; until it is our own functions that run again.
+local STEP = 100
+local clock = os.clock
+local left, deadline = 0, 0
+
+local ours = {}
+
 local function stop()
+  if ours[debug.getinfo(2, 'f').func] then return debug.sethook() end
   debug.sethook(stop, '', 1)
   error('it takes too long', 2)
 end
 
+local function tick()
+  left = left - STEP
+  if left <= 0 or clock() > deadline then stop() end
+end
+
 local function bounded(run, ...)
-  debug.sethook(stop, '', instructions)
+  left, deadline = instructions, clock() + seconds
+  debug.sethook(tick, '', STEP)
   return run(...)
 end
 
 local function finish(ok, ...)
   debug.sethook()
   return ok, ...
+end
+
+-- Runs something within the bounds: whether it went well, and what it returned or what went wrong.
+local function run_bounded(run, ...)
+  return finish(pcall(bounded, run, ...))
+end
+ours[finish], ours[run_bounded] = true, true
+
+-- What went wrong as text; a table's own idea of that would run without bounds.
+local function reason(problem)
+  return type(problem) == 'table' and 'a table was raised as an error' or tostring(problem)
 end
 
 local context_mt = { __index = function(_, name)
@@ -161,11 +214,11 @@ end }
 return {
   -- A function from its text: the function, or nil and what is wrong.
   compile = function(text)
-    local chunk, problem = loadstring(text)
+    local chunk, problem = load(text, text, 't')
     if not chunk then return nil, 'failed to loadstring: ' .. problem end
     setfenv(chunk, environment())
-    local ok, result = finish(pcall(bounded, chunk))
-    if not ok then return nil, 'pcall error: ' .. tostring(result) end
+    local ok, result = run_bounded(chunk)
+    if not ok then return nil, 'pcall error: ' .. reason(result) end
     if type(result) ~= 'function' then
       return nil, 'only accept Lua function, the input code type is ' .. type(result)
     end
@@ -178,11 +231,11 @@ return {
   -- Runs a function: whether it went well, then its status and body, or what went wrong.
   call = function(run, conf, context)
     output = {}
-    local ok, code, body = finish(pcall(bounded, run, conf, context))
+    local ok, code, body = run_bounded(run, conf, context)
     if ok then return true, code, body end
-    if type(code) == 'table' and code[EXIT] then
+    if type(code) == 'table' and rawget(code, EXIT) then
       return true, code.code, output[1] ~= nil and #output == 1 and output[1] or table.concat(output)
     end
-    return false, tostring(code)
+    return false, reason(code)
   end,
 }

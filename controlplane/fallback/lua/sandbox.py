@@ -1,4 +1,4 @@
-"""Runs serverless functions: compiled once for each configuration, bounded in instructions and in memory.
+"""Runs serverless functions: compiled once for each configuration, bounded in instructions, time and memory.
 
 One LuaJIT runs them all, one at a time, with an environment for each function. The compiler of LuaJIT is off,
 because only its interpreter counts instructions.
@@ -15,6 +15,7 @@ from controlplane.fallback.lua.host import Host
 from controlplane.fallback.runtime.context import Context, Reply
 
 MOST_INSTRUCTIONS = 200_000
+MOST_SECONDS = 0.25
 MOST_MEMORY = 64 * 1024 * 1024
 
 _NOTE = "lua"
@@ -44,7 +45,7 @@ class Sandbox:
         self._lua.execute("jit.off()")
         text = files(__package__).joinpath("sandbox.lua").read_text()
         build = self._lua.eval(f"function(...) {text} end")
-        self._world = build(self._host.functions(self._lua), MOST_INSTRUCTIONS)
+        self._world = build(self._host.functions(self._lua), MOST_INSTRUCTIONS, MOST_SECONDS)
 
     def compile(self, text: str) -> Any:
         """The Lua function of a text; LuaProblem if it is none."""
