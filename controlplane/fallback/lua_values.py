@@ -13,9 +13,9 @@ def tostring(value: Any) -> str:  # any value that a variable may have
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int):
-        return str(value) if abs(value) < 10**15 else f"{value:.14g}"
+        return str(value) if abs(value) < 10**14 else f"{value:.14g}"
     if isinstance(value, float):
-        return str(int(value)) if value.is_integer() and abs(value) < 1e15 else f"{value:.14g}"
+        return str(int(value)) if value.is_integer() and abs(value) < 1e14 else f"{value:.14g}"
     return "table"
 
 

@@ -31,6 +31,10 @@ class LocalCounters:
         self._open: dict[str, int] = {}
         self._until_sweep = _SWEEP_EVERY
 
+    def __len__(self) -> int:
+        """How many counters are kept."""
+        return len(self._fixed) + len(self._leaks) + len(self._open)
+
     def now(self) -> float:
         return self._clock.now()
 

@@ -127,7 +127,7 @@ class RateLimit:
         windows: list[Window] | None = context.notes.get(self)
         if windows is None:
             try:
-                windows = [window for _, window in self._windows(context)]
+                windows = [window for _, window in self.windows(context)]
             except UnusableRule:
                 return
         if self._redis is None:
@@ -138,7 +138,7 @@ class RateLimit:
 
     async def _decide(self, context: Context, cost: int, probe: int) -> Reply | None:
         try:
-            applying = self._windows(context)
+            applying = self.windows(context)
         except UnusableRule as error:
             self._log.warning("limit cannot be read", plugin=self._name, reason=str(error))
             applying = []
@@ -156,7 +156,8 @@ class RateLimit:
                 return self._refusal.reply()
         return None
 
-    def _windows(self, context: Context) -> list[tuple[Rule, Window]]:
+    def windows(self, context: Context) -> list[tuple[Rule, Window]]:
+        """The rules that apply to a request, each with its counter."""
         found = []
         for rule in self._rules:
             window = rule.window(context, self._prefix, self._suffix)

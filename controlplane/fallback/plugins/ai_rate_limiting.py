@@ -94,12 +94,12 @@ class AiRateLimiting(Plugin):
         if context.notes.get((self, _CHECKED)) == context.call.member:
             # The balancer has just asked the same about the member that it chose.
             return None
-        limit = self._limit_of(context.call.member)
+        limit = self.limit_of(context.call.member)
         return self._check(context, limit) if limit is not None else None
 
     async def allows(self, context: Context, member: str) -> bool:
         """Whether a member has anything left; asked by the balancer when it falls back on rate limiting."""
-        limit = self._limit_of(member) if self._rules is None else None
+        limit = self.limit_of(member) if self._rules is None else None
         if limit is not None and await limit.check(context, 1) is not None:
             return False
         if self._rules is None:
@@ -113,7 +113,7 @@ class AiRateLimiting(Plugin):
         cost = self._cost(context)
         if cost <= 0:
             return
-        limit = self._limit_of(call.member)
+        limit = self.limit_of(call.member)
         if limit is not None:
             limit.charge(context, cost)
 
@@ -138,7 +138,8 @@ class AiRateLimiting(Plugin):
 
     # Limits.
 
-    def _limit_of(self, member: str) -> RateLimit | None:
+    def limit_of(self, member: str) -> RateLimit | None:
+        """What limits the calls to a member."""
         if self._rules is not None:
             return self._rules
         if member not in self._of_member:

@@ -9,8 +9,9 @@ import asyncio
 import os
 import zlib
 from collections.abc import Iterable, Iterator
+from io import FileIO
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import orjson
 
@@ -24,7 +25,7 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._file: IO[bytes] | None = None
+        self._file: FileIO | None = None
         self._pending: list[bytes] = []
         self._written: asyncio.Future[None] | None = None
         self._writing = False
@@ -67,7 +68,7 @@ class Journal:
             os.fsync(directory)
         finally:
             os.close(directory)
-        self._file = self._path.open("ab")
+        self._file = self._path.open("ab", buffering=0)
         self.size = self._file.tell()
 
     def replace_soon(self, records: list[Record]) -> None:
@@ -115,9 +116,15 @@ class Journal:
     def _write(self, data: bytes) -> None:
         if self._file is None:
             raise OSError(0, "the file is closed")
-        self._file.write(data)
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        left = memoryview(data)
+        try:
+            while left:
+                left = left[self._file.write(left) :]
+            os.fsync(self._file.fileno())
+        except OSError:
+            # Half a record in the middle would make the whole file unreadable.
+            os.ftruncate(self._file.fileno(), self.size)
+            raise
         self.size += len(data)
 
 

@@ -91,8 +91,13 @@ class Store:
             before.created_index if before else self._index,
             self._index,
         )
-        self._apply(stored.key, stored)
-        await self._durable(_record(stored))
+        self._apply(key, stored)
+        try:
+            await self._durable(_record(stored))
+        except Unavailable:
+            if self.get(key) is stored:
+                self._apply(key, before)
+            raise
         return stored
 
     async def delete(self, key: str) -> bool:
@@ -106,7 +111,13 @@ class Store:
         self._index += 1
         for item in doomed:
             self._apply(item.key, None)
-        await self._durable({"delete": [item.key for item in doomed], "index": self._index})
+        try:
+            await self._durable({"delete": [item.key for item in doomed], "index": self._index})
+        except Unavailable:
+            for item in doomed:
+                if self.get(item.key) is None:
+                    self._apply(item.key, item)
+            raise
         return True
 
     # Ours.

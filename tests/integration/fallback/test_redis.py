@@ -1,0 +1,173 @@
+"""Counters in Redis: shared by gateways, and what happens when Redis is gone."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+import redis.asyncio
+
+from tests.integration.fallback.conftest import Bench, running
+from tests.integration.fallback.redis_options import options_of
+
+
+class Line:
+    """A TCP line to a Redis that can be cut and mended."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._target = (host, port)
+        self._open: set[asyncio.StreamWriter] = set()
+        self._server: asyncio.Server | None = None
+        self.port = 0
+
+    async def mend(self) -> None:
+        self._server = await asyncio.start_server(self._carry, "127.0.0.1", self.port)
+        self.port = int(self._server.sockets[0].getsockname()[1])
+
+    async def cut(self) -> None:
+        if self._server is not None:
+            self._server.close()
+            for writer in list(self._open):
+                writer.transport.abort()
+            await self._server.wait_closed()
+            self._server = None
+
+    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there_reader, there_writer = await asyncio.open_connection(*self._target)
+        self._open |= {writer, there_writer}
+        with contextlib.suppress(ConnectionError):
+            await asyncio.gather(_pump(reader, there_writer), _pump(there_reader, writer))
+        self._open -= {writer, there_writer}
+
+
+async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(ConnectionError):
+        while data := await reader.read(65536):
+            writer.write(data)
+            await writer.drain()
+    writer.transport.abort()
+
+
+@asynccontextmanager
+async def line_to(url: str) -> AsyncIterator[Line]:
+    parts = urlsplit(url)
+    line = Line(parts.hostname or "", parts.port or 0)
+    await line.mend()
+    try:
+        yield line
+    finally:
+        await line.cut()
+
+
+def policy(url: str, port: int | None = None, **changes: Any) -> dict[str, Any]:
+    options = options_of(url, policy="redis", **changes)
+    return options if port is None else {**options, "redis_port": port}
+
+
+COUNT = {"count": 3, "time_window": 60, "key": "remote_addr", "rejected_code": 429}
+CONN = {"conn": 1, "burst": 0, "default_conn_delay": 0.1, "key": "remote_addr", "rejected_code": 429}
+REQ = {"rate": 1, "burst": 1, "key": "remote_addr", "rejected_code": 429, "nodelay": True}
+TOKENS = {"limit": 20, "time_window": 60, "rejected_code": 429}
+
+
+async def test_two_gateways_share_one_budget(tmp_path: Path, valkey_url: str) -> None:
+    async with running(tmp_path / "one") as one, running(tmp_path / "two") as two:
+        for bench in (one, two):
+            await bench.route({"limit-count": {**COUNT, **policy(valkey_url)}})
+        statuses = [(await bench.call()).status_code for bench in (one, two, one, two, one)]
+    assert statuses == [200, 200, 200, 429, 429]
+
+
+async def test_tokens_of_one_gateway_are_charged_on_the_other(tmp_path: Path, valkey_url: str) -> None:
+    async with running(tmp_path / "one") as one, running(tmp_path / "two") as two:
+        for bench in (one, two):
+            await bench.route({"ai-rate-limiting": {**TOKENS, **policy(valkey_url)}})
+        assert (await one.call(X_Mock_Usage="20")).status_code == 200
+        async with asyncio.timeout(10):
+            while (await two.call(X_Mock_Usage="0")).status_code != 429:
+                await asyncio.sleep(0.02)
+
+
+async def test_places_are_shared_and_given_back(tmp_path: Path, valkey_url: str) -> None:
+    async with running(tmp_path / "one") as one, running(tmp_path / "two") as two:
+        for bench in (one, two):
+            await bench.route({"limit-conn": {**CONN, **policy(valkey_url)}})
+        slow = asyncio.create_task(one.call(X_Mock_Latency_Ms="300"))
+        async with asyncio.timeout(10):
+            while not one.mock.requests:
+                await asyncio.sleep(0.01)
+        assert (await two.call()).status_code == 429
+        assert (await slow).status_code == 200
+        async with asyncio.timeout(10):
+            while (await two.call()).status_code != 200:
+                await asyncio.sleep(0.02)
+
+
+@pytest.mark.parametrize(
+    ("plugin", "conf"),
+    [("limit-count", COUNT), ("limit-conn", CONN), ("limit-req", REQ), ("ai-rate-limiting", TOKENS)],
+)
+async def test_without_redis_calls_fail_unless_they_may_pass_and_it_heals_by_itself(
+    bench: Bench, valkey_url: str, plugin: str, conf: dict[str, Any]
+) -> None:
+    async with line_to(valkey_url) as line:
+        for allowed, status in ((False, 500), (True, 200)):
+            options = policy(valkey_url, line.port, allow_degradation=allowed)
+            await bench.route({plugin: {**conf, **options}})
+            assert (await bench.call()).status_code == 200
+            await line.cut()
+            assert (await bench.call()).status_code == status
+            await line.mend()
+            async with redis.asyncio.Redis.from_url(valkey_url) as client:
+                await client.flushdb()
+            async with asyncio.timeout(10):
+                while (await bench.call()).status_code != 200:
+                    await asyncio.sleep(0.02)
+            async with redis.asyncio.Redis.from_url(valkey_url) as client:
+                await client.flushdb()
+
+
+async def test_a_redis_that_does_not_answer_is_given_up_in_time(bench: Bench) -> None:
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(silent, "127.0.0.1", 0)
+    options = {"policy": "redis", "redis_host": "127.0.0.1", "redis_timeout": 100}
+    options["redis_port"] = server.sockets[0].getsockname()[1]
+    await bench.route({"limit-count": {**COUNT, **options}})
+    async with asyncio.timeout(10):
+        assert (await bench.call()).status_code == 500
+    await bench.route()
+    server.close()
+
+
+async def test_a_wrong_password_is_no_reason_to_let_a_call_pass(bench: Bench, valkey_url: str) -> None:
+    options = policy(valkey_url, redis_password="wrong")
+    await bench.route({"limit-count": {**COUNT, **options}})
+    reply = await bench.call()
+    assert reply.status_code == 500
+    assert "wrong" not in reply.text
+
+
+async def test_scripts_that_redis_has_forgotten_are_sent_again(bench: Bench, valkey_url: str) -> None:
+    await bench.route({"limit-count": {**COUNT, **policy(valkey_url)}})
+    async with redis.asyncio.Redis.from_url(valkey_url) as client:
+        for _ in range(3):
+            assert (await bench.call()).status_code == 200
+            await client.script_flush()
+    assert (await bench.call()).status_code == 429
+
+
+@pytest.mark.parametrize("kind", ["redis-cluster", "redis-sentinel"])
+async def test_a_kind_of_redis_that_is_not_supported_is_refused(bench: Bench, kind: str) -> None:
+    conf = {**COUNT, "policy": kind, "redis_cluster_nodes": ["127.0.0.1:1"], "redis_cluster_name": "c"}
+    sentinel = {"redis_sentinels": [{"host": "h", "port": 1}], "redis_master_name": "m"}
+    plugins = {"limit-count": {**conf, **sentinel}}
+    reply = await bench.put("routes/r1", {"uri": "/", "plugins": plugins}, status=400)
+    assert "limit-count" in reply.json()["error_msg"]
