@@ -14,13 +14,15 @@ from litestar import Litestar
 from litestar.datastructures import State
 from litestar.exceptions import HTTPException
 
-from controlplane.api.access import TokenGuard
+from controlplane.api.access import Gate, guard
+from controlplane.api.accounts import accounts_router
 from controlplane.api.documents import documents_router
 from controlplane.api.health import health_router
 from controlplane.api.openapi import openapi_router
 from controlplane.api.problems import on_any_error, on_http_error, on_sluice_error
 from controlplane.api.resources import resource_router
 from controlplane.api.service import Service
+from controlplane.api.sign_in import IdentityProvider, SignIn, sign_in_router
 from controlplane.api.state import state_router
 from controlplane.clock import SystemClock
 from controlplane.errors import InvalidSettings, SluiceError
@@ -49,12 +51,18 @@ def create_app(
     """The service on a store. `background` runs for as long as it does; `wake` is called after a write."""
     if settings.admin_token is None:
         raise InvalidSettings("SLUICE_ADMIN_TOKEN is not set", remedy="`ctl up` makes one; see the README")
-    guard = TokenGuard(settings.admin_token.get_secret_value())
-    protected = [*(resource_router(kind) for kind in Kind), state_router(), documents_router()]
+    gate = Gate(settings.admin_token.get_secret_value(), store.accounts)
+    protected = [
+        *(resource_router(kind) for kind in Kind),
+        state_router(),
+        documents_router(),
+        accounts_router(),
+    ]
     for router in protected:
         router.guards = [guard]
+    sign_in = SignIn(IdentityProvider.of(settings), settings.browser_url.startswith("https:"))
     app = Litestar(
-        route_handlers=[*protected, health_router(), openapi_router()],
+        route_handlers=[*protected, sign_in_router(), health_router(), openapi_router()],
         exception_handlers={
             SluiceError: on_sluice_error,
             HTTPException: on_http_error,
@@ -63,7 +71,7 @@ def create_app(
         lifespan=[_running(background)],
         openapi_config=None,
         request_max_body_size=None,  # the handlers read no more than each of them allows
-        state=State({"service": Service(store, wake)}),
+        state=State({"service": Service(store, wake), "gate": gate, "sign_in": sign_in}),
         logging_config=None,
     )
     # Around everything, for a middleware sees no request that leads nowhere.

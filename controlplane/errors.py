@@ -9,6 +9,7 @@ SluiceError                 says what happened, to which object, and what to do 
 ├── Conflict                a name clash, or a reference that a delete would break
 ├── PreconditionFailed      If-Match names another state of the object
 ├── Unauthorized / Forbidden
+├── TooManyAttempts         to sign in
 ├── PayloadTooLarge
 ├── CannotUnseal            a stored secret that the master key does not open
 ├── Unavailable             a part we depend on is down; trying again may help
@@ -97,6 +98,14 @@ class Unauthorized(SluiceError):
 
 class Forbidden(SluiceError):
     """Known credentials that do not allow this."""
+
+
+class TooManyAttempts(SluiceError):
+    """Somebody has tried to sign in too often."""
+
+    def __init__(self, message: str, *, retry_after_s: int, remedy: str | None = None) -> None:
+        super().__init__(message, remedy=remedy)
+        self.retry_after_s = retry_after_s
 
 
 class PayloadTooLarge(SluiceError):

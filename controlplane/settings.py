@@ -40,6 +40,15 @@ class Settings(BaseModel):
     master_key: SecretStr | None = Field(None, description="32 bytes, base64: seals every secret at rest")
     admin_token: SecretStr | None = Field(None, description="bearer token of the admin REST API")
 
+    public_url: str | None = Field(
+        None, pattern=r"^https?://[^/?#]+$", description="where browsers find the service, behind any proxy"
+    )
+    oidc_issuer: str | None = Field(
+        None, pattern=r"^https?://[^?#]+$", description="the identity provider that people sign in with"
+    )
+    oidc_client_id: str | None = Field(None, description="our name at the identity provider")
+    oidc_client_secret: SecretStr | None = Field(None, description="our secret at the identity provider")
+
     owner: str = Field("sluice", pattern=r"^[a-z0-9][a-z0-9-]{0,30}$", description="our label on a gateway")
     url: str | None = Field(None, description="where `ctl` finds the admin service")
     token: SecretStr | None = Field(None, description="the token that `ctl` sends")
@@ -58,6 +67,11 @@ class Settings(BaseModel):
             return cls(**values)
         except ValidationError as error:
             raise InvalidSettings.from_validation(error) from None
+
+    @property
+    def browser_url(self) -> str:
+        """Where browsers find the service."""
+        return self.public_url or f"http://{self.host}:{self.service_port}"
 
     @property
     def service_url(self) -> str:

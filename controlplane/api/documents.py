@@ -6,12 +6,13 @@ from litestar import Response, Router, get, post
 from litestar.params import FromPath
 from pydantic import ValidationError
 
-from controlplane.api.access import author_of
+from controlplane.api.access import author_of, needs
 from controlplane.api.bodies import LARGEST_DOCUMENT, AnyRequest, read_json
 from controlplane.api.queries import flag, number, only
 from controlplane.api.resources import PREFIX
 from controlplane.api.service import service_of
 from controlplane.api.views import record_view, reply
+from controlplane.core.access import Permission
 from controlplane.core.problems import problems_of
 from controlplane.core.spec import Document
 from controlplane.errors import InvalidSpec
@@ -19,7 +20,7 @@ from controlplane.errors import InvalidSpec
 _LARGEST_REVISION = 2**62
 
 
-@post("/apply", name="apply", status_code=200)
+@post("/apply", name="apply", status_code=200, opt=needs(Permission.WRITE))
 async def apply(request: AnyRequest) -> Response[bytes]:
     """Make a document so, in one revision: create and update what differs, delete nothing."""
     dry_run = flag(only(request, ("dry_run",)).get("dry_run", "false"), "dry_run")
@@ -42,7 +43,7 @@ async def apply(request: AnyRequest) -> Response[bytes]:
     )
 
 
-@get("/revisions", name="list_revisions")
+@get("/revisions", name="list_revisions", opt=needs(Permission.READ))
 async def list_revisions(request: AnyRequest) -> Response[bytes]:
     """Every write, the newest first; `cursor` goes on where the last page ended."""
     values = only(request, ("limit", "cursor"))
@@ -53,7 +54,7 @@ async def list_revisions(request: AnyRequest) -> Response[bytes]:
     return reply({"items": [record_view(item) for item in found], "next_cursor": cursor})
 
 
-@get("/revisions/{revision:str}", name="read_revision")
+@get("/revisions/{revision:str}", name="read_revision", opt=needs(Permission.READ))
 async def read_revision(request: AnyRequest, revision: FromPath[str]) -> Response[bytes]:
     """One write, with what it changed; secrets are masked."""
     only(request, ())

@@ -5,8 +5,10 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from controlplane.core.access import AccountSpec, Permission, Role, TokenSpec
 from controlplane.core.enforcement import Enforcement
 from controlplane.core.spec import Document
+from controlplane.store.accounts import Account, Token
 from controlplane.store.records import (
     AppliedChange,
     GatewayStatus,
@@ -20,7 +22,7 @@ from controlplane.store.records import (
 Part = dict[str, Any]
 
 _TEMPLATE = "#/components/schemas/{model}"
-_RECORDS = (AppliedChange, Enforcement, GatewayStatus, ObjectStatus, Revision, RevisionChange)
+_RECORDS = (Account, AppliedChange, Enforcement, GatewayStatus, ObjectStatus, Revision, RevisionChange, Token)
 _ADDED: Mapping[str, Part] = {
     "id": {"type": "string", "format": "uuid"},
     "source": {"type": "string", "description": "who owns the object"},
@@ -65,7 +67,8 @@ def all_of(item: Part) -> Part:
 def schemas() -> Part:
     """Every schema that the document refers to, by name."""
     adapters: list[tuple[str, Any, TypeAdapter[Any]]] = [
-        (model.__name__, "validation", TypeAdapter(model)) for model in (Document, *(k.model for k in Kind))
+        (model.__name__, "validation", TypeAdapter(model))
+        for model in (Document, AccountSpec, TokenSpec, *(k.model for k in Kind))
     ]
     adapters += [(record.__name__, "validation", TypeAdapter(record)) for record in _RECORDS]
     _, found = TypeAdapter.json_schemas(adapters, ref_template=_TEMPLATE)
@@ -73,6 +76,12 @@ def schemas() -> Part:
     for kind in Kind:
         made[view_name(kind)] = _view(kind, made[kind.model.__name__])
     head = made["Revision"]
+    token = made["Token"]
+    made["NewToken"] = token | {
+        "required": [*token["required"], "text"],
+        "properties": token["properties"] | {"text": {"type": "string", "description": "shown this once"}},
+    }
+    made["Caller"] = _CALLER
     changes = {"type": "array", "items": ref("RevisionChange")}
     made["RevisionWithChanges"] = head | {
         "required": [*head["required"], "changes"],
@@ -97,6 +106,23 @@ def _view(kind: Kind, spec: Part) -> Part:
     }
 
 
+_CALLER: Part = {
+    "type": "object",
+    "required": ["name", "role", "tenant", "permissions", "csrf_token"],
+    "properties": {
+        "name": {"type": "string"},
+        "role": {"enum": [role.value for role in Role]},
+        "tenant": {
+            "type": ["string", "null"],
+            "description": "the one tenant that is seen; null: everything",
+        },
+        "permissions": {"type": "array", "items": {"enum": [item.value for item in Permission]}},
+        "csrf_token": {
+            "type": ["string", "null"],
+            "description": "what a page sends as X-CSRF-Token with every change; null without a session",
+        },
+    },
+}
 _FIELD_PROBLEM: Mapping[str, Part] = {
     "field": {"type": "string", "examples": ["members[0].provider"]},
     "message": {"type": "string"},

@@ -20,6 +20,7 @@ STATUSES: Mapping[type[errors.SluiceError], HTTPStatus] = {
     errors.InvalidRequest: HTTPStatus.BAD_REQUEST,
     errors.Unauthorized: HTTPStatus.UNAUTHORIZED,
     errors.Forbidden: HTTPStatus.FORBIDDEN,
+    errors.TooManyAttempts: HTTPStatus.TOO_MANY_REQUESTS,
     errors.NotFound: HTTPStatus.NOT_FOUND,
     errors.Conflict: HTTPStatus.CONFLICT,
     errors.PreconditionFailed: HTTPStatus.PRECONDITION_FAILED,
@@ -43,6 +44,8 @@ def on_sluice_error(request: AnyRequest, error: errors.SluiceError) -> Response[
         headers = {"WWW-Authenticate": 'Bearer realm="sluice"'}
     elif status is HTTPStatus.SERVICE_UNAVAILABLE:
         headers = _RETRY_AFTER
+    elif isinstance(error, errors.TooManyAttempts):
+        headers = {"Retry-After": str(error.retry_after_s)}
     found = [{"field": item.field, "message": item.message, "remedy": item.remedy} for item in error.problems]
     return _problem(status, error.message, remedy=error.remedy, found=found, headers=headers)
 

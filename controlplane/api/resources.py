@@ -6,44 +6,49 @@ from litestar import HttpMethod, Response, Router, delete, get, patch, post, put
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 
-from controlplane.api.access import author_of
+from controlplane.api.access import author_of, needs, principal_of
 from controlplane.api.bodies import PATCH_TYPES, AnyRequest, read_json
 from controlplane.api.queries import flag, list_query, only, wanted_versions
 from controlplane.api.service import service_of
-from controlplane.api.views import Shown, object_view, reply
+from controlplane.api.views import Shown, gateway_view, object_view, reply
+from controlplane.core.access import Permission
+from controlplane.errors import Forbidden
 from controlplane.store.documents import validated
 from controlplane.store.records import Kind, Stored, Written
 
 PREFIX = "/api/v1"
 _NEVER = -1
+_WRITES = {Kind.TENANT: Permission.TENANTS, Kind.GATEWAY: Permission.GATEWAYS}
 
 
 def resource_router(kind: Kind) -> Router:
     """List, create, read, replace, patch and delete objects of a kind."""
     handlers = _Handlers(kind)
+    reads: dict[str, Any] = {"opt": needs(Permission.READ)}  # Any: Litestar's options
+    writes: dict[str, Any] = {"opt": needs(_WRITES.get(kind, Permission.WRITE))}
     return Router(
         path=f"{PREFIX}/{kind.plural}",
         route_handlers=[
-            _options("/", "GET, POST, OPTIONS"),
-            _options("/{ref:str}", "GET, PUT, PATCH, DELETE, OPTIONS"),
-            get("/", name=f"list_{kind.plural}")(handlers.list),
-            post("/", name=f"create_{kind}", status_code=201)(handlers.create),
-            get("/{ref:str}", name=f"read_{kind}")(handlers.read),
-            put("/{ref:str}", name=f"replace_{kind}")(handlers.replace),
-            patch("/{ref:str}", name=f"patch_{kind}")(handlers.patch),
-            delete("/{ref:str}", name=f"delete_{kind}", status_code=204)(handlers.delete),
+            options("/", "GET, POST, OPTIONS"),
+            options("/{ref:str}", "GET, PUT, PATCH, DELETE, OPTIONS"),
+            get("/", name=f"list_{kind.plural}", **reads)(handlers.list),
+            post("/", name=f"create_{kind}", status_code=201, **writes)(handlers.create),
+            get("/{ref:str}", name=f"read_{kind}", **reads)(handlers.read),
+            put("/{ref:str}", name=f"replace_{kind}", **writes)(handlers.replace),
+            patch("/{ref:str}", name=f"patch_{kind}", **writes)(handlers.patch),
+            delete("/{ref:str}", name=f"delete_{kind}", status_code=204, **writes)(handlers.delete),
         ],
     )
 
 
-def _options(path: str, allow: str) -> HTTPRouteHandler:
+def options(path: str, allow: str) -> HTTPRouteHandler:
     """Comes before the others, or the framework makes one that names the first of them only."""
 
-    @route(path, http_method=[HttpMethod.OPTIONS], status_code=204)
-    async def options() -> Response[None]:
+    @route(path, http_method=[HttpMethod.OPTIONS], status_code=204, opt=needs(Permission.SELF))
+    async def allowed() -> Response[None]:
         return Response(None, headers={"Allow": allow})
 
-    return options
+    return allowed
 
 
 class _Handlers:
@@ -71,6 +76,8 @@ class _Handlers:
         stored = await service.store.get(self._kind, ref)
         view = await self._view(request, stored)
         if flag(values.get("show_secrets", "false"), "show_secrets"):
+            if not principal_of(request).may(Permission.SECRETS):
+                raise Forbidden("secrets are shown to administrators only", remedy="leave show_secrets out")
             view |= await service.store.reveal(self._kind, ref, author_of(request))
         return reply(view, ETag=stored.etag)
 
@@ -120,4 +127,4 @@ class _Handlers:
         if self._kind is not Kind.GATEWAY:
             return object_view(stored)
         status = await service_of(request).store.gateway_status(stored.id)
-        return object_view(stored, status=status)
+        return gateway_view(stored, status, whole=principal_of(request).reach is None)

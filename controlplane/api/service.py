@@ -1,9 +1,10 @@
 """What the handlers share: the store, and the news of a write for this replica's reconciler."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from controlplane.api.bodies import AnyRequest
+from controlplane.core.access import Principal
 from controlplane.store.api import DeclaredStore
 
 
@@ -16,5 +17,9 @@ class Service:
 
 
 def service_of(request: AnyRequest) -> Service:
+    """The service as far as the caller reaches: a tenant's own people find their tenant and nothing else."""
     found: Service = request.app.state.service
-    return found
+    principal: Principal | None = getattr(request.state, "principal", None)
+    if principal is None or principal.reach is None:
+        return found
+    return replace(found, store=found.store.within(principal.reach))

@@ -3,11 +3,13 @@
 from litestar import Response, Router, get
 from litestar.params import FromPath
 
+from controlplane.api.access import needs
 from controlplane.api.bodies import AnyRequest
 from controlplane.api.queries import only
 from controlplane.api.resources import PREFIX
 from controlplane.api.service import service_of
 from controlplane.api.views import record_view, reply
+from controlplane.core.access import Permission
 from controlplane.core.compile import policy_id
 from controlplane.core.desired import Queue
 from controlplane.core.enforcement import place
@@ -45,4 +47,4 @@ def state_router() -> Router:
         get(f"/{kind.plural}/{{ref:str}}/objects", name=f"{kind}_objects")(_Objects(kind).objects)
         for kind in _WITH_OBJECTS
     ]
-    return Router(path=PREFIX, route_handlers=[queue_enforcement, *objects])
+    return Router(path=PREFIX, route_handlers=[queue_enforcement, *objects], opt=dict(needs(Permission.READ)))

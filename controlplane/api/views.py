@@ -10,6 +10,7 @@ import orjson
 from litestar import Response
 from pydantic import SecretStr
 
+from controlplane.core.secrets import MASK
 from controlplane.store.records import GatewayStatus, Stored
 
 Shown = dict[str, Any]  # Any: JSON
@@ -27,6 +28,15 @@ def object_view(stored: Stored[Any], **more: Any) -> Shown:
         "updated_at": stored.updated_at.isoformat(),
         **more,
     }
+
+
+def gateway_view(stored: Stored[Any], status: GatewayStatus, *, whole: bool) -> Shown:
+    """A gateway and how it stands. A tenant's people learn no more than whether it is up to date."""
+    shown = object_view(stored, status=status_view(status))
+    if not whole:
+        shown |= {"admin_url": MASK, "admin_key": None, "redis_url": None, "labels": {}}
+        shown["status"] |= {"error": None, "leader": "", "objects": {}, "writes": 0}
+    return shown
 
 
 def status_view(status: GatewayStatus) -> Shown:

@@ -11,6 +11,7 @@ import zlib
 from typing import Protocol
 
 PREFIX = "sk-sluice-"
+TOKEN_PREFIX = "sat-sluice-"  # noqa: S105 what a control plane's access token begins with
 RANDOM_LENGTH = 32
 CHECKSUM_LENGTH = 6
 
@@ -25,9 +26,9 @@ class RandomSource(Protocol):
         """k characters of the population, drawn independently."""
 
 
-def new_key(source: RandomSource) -> str:
+def new_key(source: RandomSource, prefix: str = PREFIX) -> str:
     """A key that nobody has seen: 190 bits from the source, then the checksum."""
-    body = PREFIX + "".join(source.choices(_ALPHABET, k=RANDOM_LENGTH))
+    body = prefix + "".join(source.choices(_ALPHABET, k=RANDOM_LENGTH))
     return body + checksum(body)
 
 

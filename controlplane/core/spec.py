@@ -129,6 +129,10 @@ class ProviderSpec(Declared):
     """Project of vertex-ai."""
     access_key_id: Annotated[Text, Field(min_length=1)] | None = None
     """Access key id of bedrock."""
+    tenant: Name | None = None
+    """Whose account it is; the platform's own without one."""
+    shared: Annotated[bool, Field(strict=True)] = False
+    """Every tenant may use it in queues of its own. It needs no `tenant`."""
     models: Annotated[tuple[Model, ...], Field(max_length=512)] = ()
     limits: Limits = ()
     labels: Labels = {}
@@ -139,6 +143,8 @@ class ProviderSpec(Declared):
     def _complete(self) -> Self:
         _own_name(self.name)
         _unique([model.name for model in self.models], "the model")
+        if self.shared and self.tenant:
+            raise ValueError("a provider of a tenant cannot be `shared`; remove one of the two")
         needs_endpoint = (ProviderType.OPENAI_COMPATIBLE, ProviderType.AZURE_OPENAI)
         if self.type in needs_endpoint and self.endpoint is None:
             raise ValueError(f"a provider of type {self.type} needs an `endpoint`")

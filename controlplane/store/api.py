@@ -4,7 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 from uuid import UUID
 
+from controlplane.core.access import Reach
 from controlplane.core.spec import Document
+from controlplane.store.accounts import Accounts
 from controlplane.store.records import (
     Applied,
     Author,
@@ -28,6 +30,13 @@ class DeclaredStore(Protocol):
     no longer the version), InvalidSpec (references that lead nowhere, limits that nothing enforces) and
     StoreUnavailable. An object is addressed by its name or by its UUID.
     """
+
+    @property
+    def accounts(self) -> Accounts:
+        """Who may use the control plane."""
+
+    def within(self, reach: Reach) -> "DeclaredStore":
+        """The same store for somebody of one tenant: whatever lies beyond is as if it were not there."""
 
     async def ping(self) -> None:
         """Raises StoreUnavailable when Postgres does not answer."""

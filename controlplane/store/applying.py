@@ -6,10 +6,11 @@ from controlplane.core.secrets import MASK
 from controlplane.core.spec import Document, KeySpec
 from controlplane.errors import Conflict, InvalidSpec, Problem
 from controlplane.store import documents, rows
+from controlplane.store.reaching import is_theirs, writable
 from controlplane.store.records import Applied, AppliedChange, Kind, Spec
 from controlplane.store.references import referred
 from controlplane.store.rows import Row
-from controlplane.store.writes import Change, changed_fields
+from controlplane.store.writes import Change, changed_fields, name_taken
 
 
 class _DryRunEnds(Exception):
@@ -47,8 +48,11 @@ async def _apply(change: Change, document: Document, *, dry_run: bool) -> Applie
     for kind, specs in _sections(document):
         found = await rows.fetch(change.connection, kind, "o.name = ANY($1)", [spec.name for spec in specs])
         existing = {row.name: row for row in found}
-        for spec in specs:
+        for declared in specs:
+            spec = writable(kind, change.reach, declared)
             before = existing.get(spec.name)
+            if before is not None and not await is_theirs(change.connection, kind, change.reach, before.id):
+                raise name_taken(kind, spec.name)
             if before is not None and before.source != document.source:
                 raise _owned(kind, before, document.source)
             if any(spec_names & failed[other] for other, spec_names in referred(spec).items()):
@@ -75,8 +79,8 @@ async def _apply(change: Change, document: Document, *, dry_run: bool) -> Applie
 
 def _sections(document: Document) -> list[tuple[Kind, tuple[Spec, ...]]]:
     return [
-        (Kind.PROVIDER, document.providers),
         (Kind.TENANT, document.tenants),
+        (Kind.PROVIDER, document.providers),
         (Kind.QUEUE, document.queues),
         (Kind.KEY, document.keys),
     ]

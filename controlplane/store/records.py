@@ -17,8 +17,8 @@ S = TypeVar("S", bound=Spec)
 class Kind(StrEnum):
     """The kinds of declared objects, those that are referred to before those that refer."""
 
-    PROVIDER = "provider"
     TENANT = "tenant"
+    PROVIDER = "provider"
     QUEUE = "queue"
     KEY = "key"
     GATEWAY = "gateway"

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterator
 from uuid import UUID
 
-from controlplane.core.spec import KeySpec, QueueSpec
+from controlplane.core.spec import KeySpec, ProviderSpec, QueueSpec
 from controlplane.errors import Problem
 from controlplane.store.database import Connection
 from controlplane.store.records import Kind, Spec
@@ -18,7 +18,9 @@ _REFERRERS = {
         ORDER BY 1""",
     Kind.TENANT: """
         SELECT 'queue ' || name FROM queue WHERE tenant_id = $1
-        UNION SELECT 'key ' || name FROM key WHERE tenant_id = $1 ORDER BY 1""",
+        UNION SELECT 'provider ' || name FROM provider WHERE tenant_id = $1
+        UNION SELECT 'key ' || name FROM key WHERE tenant_id = $1
+        UNION SELECT 'account ' || name FROM account WHERE tenant_id = $1 ORDER BY 1""",
     Kind.QUEUE: "SELECT 'key ' || k.name FROM key_queue l JOIN key k ON k.id = l.key_id "
     "WHERE l.queue_id = $1 ORDER BY 1",
 }
@@ -39,7 +41,7 @@ def referred(spec: Spec) -> dict[Kind, set[str]]:
     providers: set[str] = set()
     tenants: set[str] = set()
     queues: set[str] = set()
-    if isinstance(spec, QueueSpec | KeySpec) and spec.tenant:
+    if isinstance(spec, ProviderSpec | QueueSpec | KeySpec) and spec.tenant:
         tenants.add(spec.tenant)
     if isinstance(spec, QueueSpec):
         providers |= {member.provider for member in spec.members}
@@ -51,8 +53,9 @@ def referred(spec: Spec) -> dict[Kind, set[str]]:
 
 def dangling(spec: Spec, names: Names) -> Iterator[Problem]:
     """References that lead nowhere, each with its field."""
-    if isinstance(spec, QueueSpec | KeySpec) and spec.tenant and spec.tenant not in names.tenants:
-        yield _missing("tenant", "tenant", spec.tenant)
+    tenant = spec.tenant if isinstance(spec, ProviderSpec | QueueSpec | KeySpec) else None
+    if tenant and tenant not in names.tenants:
+        yield _missing("tenant", "tenant", tenant)
     if isinstance(spec, QueueSpec):
         for position, member in enumerate(spec.members):
             if member.provider not in names.providers:

@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 
 from controlplane.core.gateways import GatewaySpec
 from controlplane.core.limits import Limit
-from controlplane.core.spec import KeySpec, QueueSpec, TenantSpec
+from controlplane.core.spec import KeySpec, ProviderSpec, QueueSpec, TenantSpec
 from controlplane.store.database import Connection
 from controlplane.store.documents import Document, Secrets, document_of
 from controlplane.store.records import Kind, Spec
@@ -28,7 +28,7 @@ _OWN_LIMITS = _LIMITS.format(owner="o.id")
 _TENANT = "(SELECT t.name FROM tenant t WHERE t.id = o.tenant_id)"
 
 _PARTS = {
-    Kind.PROVIDER: f"'limits', {_OWN_LIMITS}",
+    Kind.PROVIDER: f"'limits', {_OWN_LIMITS}, 'tenant', {_TENANT}",
     Kind.TENANT: f"'limits', {_OWN_LIMITS}",
     Kind.QUEUE: f"'limits', {_OWN_LIMITS}, 'members', {_MEMBERS}, 'tenant', {_TENANT}",
     Kind.KEY: f"'limits', {_OWN_LIMITS}, 'tenant', {_TENANT}, "
@@ -105,7 +105,7 @@ async def write(
     }
     if isinstance(spec, TenantSpec):
         columns["subdomain"] = spec.subdomain
-    if isinstance(spec, QueueSpec | KeySpec):
+    if isinstance(spec, ProviderSpec | QueueSpec | KeySpec):
         columns["tenant_id"] = names.tenants[spec.tenant] if spec.tenant else None
     if lookup is not None:
         columns["lookup"] = lookup

@@ -10,14 +10,17 @@ from random import SystemRandom
 from typing import Any
 from uuid import UUID
 
+from controlplane.core.access import Reach
 from controlplane.core.apikeys import RandomSource
 from controlplane.core.spec import Document
 from controlplane.core.text import NAME_PATTERN, visible
 from controlplane.errors import InvalidRequest, InvalidSettings, InvalidSpec, NotFound, Problem
 from controlplane.settings import Settings
 from controlplane.store import documents, rows
+from controlplane.store.accounts import Accounts
 from controlplane.store.applying import apply_document
 from controlplane.store.database import Connection, Database
+from controlplane.store.reaching import found_by
 from controlplane.store.records import (
     Applied,
     Author,
@@ -42,17 +45,28 @@ from controlplane.store.writes import Change, audit, change, require_version
 class Store:
     """Reads and writes what is declared. Its promises are those of `controlplane.store.api`."""
 
-    def __init__(self, database: Database, sealer: Sealer, random: RandomSource | None = None) -> None:
+    def __init__(
+        self,
+        database: Database,
+        sealer: Sealer,
+        random: RandomSource | None = None,
+        reach: Reach | None = None,
+    ) -> None:
         self.database = database
         self.sealer = sealer
         self._random = random or SystemRandom()
+        self._reach = reach
+        self.accounts = Accounts(database, sealer, self._random)
+
+    def within(self, reach: Reach) -> "Store":
+        return Store(self.database, self.sealer, self._random, reach)
 
     async def ping(self) -> None:
         async with self.database.connection() as connection:
             await connection.fetchval("SELECT 1")
 
     async def page(self, kind: Kind, query: Query) -> Page[Any]:
-        where, values = _filters(kind, query)
+        where, values = _filters(kind, query, self._reach)
         async with self.database.connection() as connection:
             found = await rows.fetch(
                 connection, kind, where, *values, tail=f"ORDER BY o.name LIMIT {query.limit + 1}"
@@ -63,7 +77,7 @@ class Store:
 
     async def get(self, kind: Kind, ref: str) -> Stored[Any]:
         async with self.database.connection() as connection:
-            return _stored(kind, await _find(connection, kind, ref))
+            return _stored(kind, await self._find(connection, kind, ref))
 
     async def create(self, kind: Kind, spec: Spec, author: Author) -> Written[Any]:
         async with self._change(author) as write:
@@ -74,7 +88,7 @@ class Store:
         self, kind: Kind, ref: str, spec: Spec, author: Author, if_version: int | None = None
     ) -> Written[Any]:
         async with self._change(author) as write:
-            before = await _find(write.connection, kind, ref)
+            before = await self._find(write.connection, kind, ref, to_write=True)
             require_version(kind, before, if_version)
             put = await write.put(kind, spec, before, before.source)
             return await self._written(write, kind, put.id, None)
@@ -88,7 +102,7 @@ class Store:
         if_version: int | None = None,
     ) -> Written[Any]:
         async with self._change(author) as write:
-            before = await _find(write.connection, kind, ref)
+            before = await self._find(write.connection, kind, ref, to_write=True)
             require_version(kind, before, if_version)
             removed = {name for name in kind.secret_fields if name in patch and patch[name] is None}
             kept = {name: secret for name, secret in before.secrets.items() if name not in removed}
@@ -100,7 +114,7 @@ class Store:
 
     async def delete(self, kind: Kind, ref: str, author: Author, if_version: int | None = None) -> int:
         async with self._change(author) as write:
-            before = await _find(write.connection, kind, ref)
+            before = await self._find(write.connection, kind, ref, to_write=True)
             require_version(kind, before, if_version)
             await write.remove(kind, before)
             return await write.revision()
@@ -111,10 +125,13 @@ class Store:
     async def revisions(self, before: int | None, limit: int) -> Sequence[Revision]:
         async with self.database.connection() as connection:
             found = await connection.fetch(
-                "SELECT id, created_at, author, source, message FROM revision "
-                "WHERE $1::bigint IS NULL OR id < $1 ORDER BY id DESC LIMIT $2",
+                "SELECT id, created_at, author, source, message FROM revision r "
+                "WHERE ($1::bigint IS NULL OR id < $1) AND ($3::uuid IS NULL OR EXISTS (SELECT "
+                "FROM revision_change c WHERE c.revision_id = r.id AND c.tenant_id = $3)) "
+                "ORDER BY id DESC LIMIT $2",
                 before,
                 limit,
+                self._tenant,
             )
         return [Revision(**record) for record in found]
 
@@ -123,13 +140,14 @@ class Store:
             head = await connection.fetchrow(
                 "SELECT id, created_at, author, source, message FROM revision WHERE id = $1", number
             )
-            if head is None:
-                raise NotFound(f"there is no revision {number}")
             found = await connection.fetch(
                 "SELECT kind, name, object_id, before, after FROM revision_change "
-                "WHERE revision_id = $1 ORDER BY id",
+                "WHERE revision_id = $1 AND ($2::uuid IS NULL OR tenant_id = $2) ORDER BY id",
                 number,
+                self._tenant,
             )
+            if head is None or (self._tenant and not found):
+                raise NotFound(f"there is no revision {number}")
         return Revision(**head), [_revision_change(record) for record in found]
 
     async def gateway_status(self, gateway: UUID) -> GatewayStatus:
@@ -163,7 +181,7 @@ class Store:
 
     async def reveal(self, kind: Kind, ref: str, author: Author) -> Mapping[str, str]:
         async with self.database.transaction() as connection:
-            row = await _find(connection, kind, ref)
+            row = await self._find(connection, kind, ref, to_write=True)
             await audit(connection, author, "reveal", kind, row.id, row.name, None, None, None)
         texts = {}
         for name, secret in row.secrets.items():
@@ -171,9 +189,26 @@ class Store:
             texts[name] = secret.get("reference") or self.sealer.unseal(secret["sealed"], place)
         return texts
 
+    @property
+    def _tenant(self) -> UUID | None:
+        return self._reach.tenant_id if self._reach else None
+
+    async def _find(self, connection: Connection, kind: Kind, ref: str, *, to_write: bool = False) -> Row:
+        """An object by its name, or by its UUID."""
+        row = None
+        where, values = found_by(kind, self._reach, to_write=to_write)
+        place = f"${len(values) + 1}"
+        if re.fullmatch(NAME_PATTERN, ref):
+            row = await rows.fetch_one(connection, kind, f"{where} AND o.name = {place}", *values, ref)
+        if row is None and (object_id := _uuid(ref)):
+            row = await rows.fetch_one(connection, kind, f"{where} AND o.id = {place}", *values, object_id)
+        if row is None:
+            raise NotFound(f"there is no {kind} {visible(ref)!r}", remedy=f"see `ctl get {kind.plural}`")
+        return row
+
     @asynccontextmanager
     async def _change(self, author: Author) -> AsyncIterator[Change]:
-        async with change(self.database, author, self.sealer, self._random) as write:
+        async with change(self.database, author, self.sealer, self._random, self._reach) as write:
             yield write
 
     async def _written(self, write: Change, kind: Kind, object_id: UUID, made: str | None) -> Written[Any]:
@@ -210,26 +245,14 @@ def merge(value: Any, patch: Any) -> Any:  # Any: JSON
     return merged
 
 
-async def _find(connection: Connection, kind: Kind, ref: str) -> Row:
-    """An object by its name, or by its UUID."""
-    row = None
-    if re.fullmatch(NAME_PATTERN, ref):
-        row = await rows.fetch_one(connection, kind, "o.name = $1", ref)
-    if row is None and (object_id := _uuid(ref)):
-        row = await rows.fetch_one(connection, kind, "o.id = $1", object_id)
-    if row is None:
-        raise NotFound(f"there is no {kind} {visible(ref)!r}", remedy=f"see `ctl get {kind.plural}`")
-    return row
-
-
 def _stored(kind: Kind, row: Row) -> Stored[Any]:
     spec = documents.spec_of(kind, row.document, row.secrets, row.id)
     return Stored(row.id, spec, row.source, row.version, row.created_at, row.updated_at)
 
 
-def _filters(kind: Kind, query: Query) -> tuple[str, list[object]]:
-    values: list[object] = []
-    wheres = ["true"]
+def _filters(kind: Kind, query: Query, reach: Reach | None) -> tuple[str, list[object]]:
+    where, values = found_by(kind, reach)
+    wheres = [where]
 
     def add(condition: str, value: object) -> None:
         values.append(value)

@@ -74,6 +74,8 @@ class DeclaredBase(Base):
 class Provider(DeclaredBase, table=True):
     """An account at an LLM provider."""
 
+    tenant_id: UUID | None = Field(default=None, foreign_key="tenant.id", index=True)
+
 
 class Tenant(DeclaredBase, table=True):
     """A team or customer."""
@@ -194,6 +196,8 @@ class RevisionChange(Base, table=True):
     kind: str = _text()
     object_id: UUID
     name: str = _text()
+    tenant_id: UUID | None = Field(default=None, index=True)
+    """Whose object it was. No reference: what is written here stays when the tenant goes."""
     before: Json | None = Field(default=None, sa_type=JSONB, nullable=True)
     after: Json | None = Field(default=None, sa_type=JSONB, nullable=True)
 
@@ -210,6 +214,56 @@ class Audit(Base, table=True):
     kind: str = _text()
     object_id: UUID
     name: str = _text()
+    tenant_id: UUID | None = Field(default=None, index=True)
+    """Whose object it was. No reference: what is written here stays when the tenant goes."""
     before: Json | None = Field(default=None, sa_type=JSONB, nullable=True)
     after: Json | None = Field(default=None, sa_type=JSONB, nullable=True)
     revision_id: int | None = Field(default=None, sa_column=Column(BigInteger, ForeignKey("revision.id")))
+
+
+class Account(Base, table=True):
+    """Somebody who may use the control plane."""
+
+    id: UUID = Field(primary_key=True)
+    name: str = Field(sa_type=Text(collation="C"), unique=True)
+    kind: str = _text()
+    role: str = _text()
+    tenant_id: UUID | None = Field(default=None, foreign_key="tenant.id", index=True)
+    email: str | None = _text(default=None, unique=True)
+    subject: str | None = _text(default=None, unique=True)
+    """Issuer and subject of the identity that has signed in as this account."""
+    enabled: bool
+    created_at: datetime = _moment()
+
+
+class AccessToken(Base, table=True):
+    """What an account sends to be let in; only its digest is kept."""
+
+    __tablename__ = "access_token"
+
+    id: UUID = Field(primary_key=True)
+    account_id: UUID = Field(sa_column_args=[ForeignKey("account.id", ondelete="CASCADE")], index=True)
+    lookup: str = _text(unique=True)
+    label: str = _text()
+    created_at: datetime = _moment()
+    expires_at: datetime | None = _moment(default=None, nullable=True)
+    last_used_at: datetime | None = _moment(default=None, nullable=True)
+
+
+class SignedIn(Base, table=True):
+    """A session; only the digest of its cookie is kept."""
+
+    __tablename__ = "session"
+
+    lookup: str = _text(primary_key=True)
+    account_id: UUID | None = Field(
+        default=None, sa_column_args=[ForeignKey("account.id", ondelete="CASCADE")], index=True
+    )
+    token_id: UUID | None = Field(
+        default=None, sa_column_args=[ForeignKey("access_token.id", ondelete="CASCADE")], index=True
+    )
+    """The token that was signed in with: the session ends when it is revoked."""
+    administrator: str | None = _text(default=None)
+    """The digest of SLUICE_ADMIN_TOKEN, where that was signed in with: another token ends the session."""
+    created_at: datetime = _moment()
+    expires_at: datetime = _moment(index=True)

@@ -12,6 +12,7 @@ from uuid import UUID, uuid4
 
 import asyncpg
 
+from controlplane.core.access import Reach
 from controlplane.core.apikeys import RandomSource, new_key
 from controlplane.core.desired import DesiredState, Provider, Queue, Tenant, derived_id
 from controlplane.core.desired import Key as DesiredKey
@@ -22,6 +23,7 @@ from controlplane.errors import Conflict, InvalidSpec, PreconditionFailed, Probl
 from controlplane.store import documents, rows
 from controlplane.store.database import Connection, Database
 from controlplane.store.documents import Document, Secrets
+from controlplane.store.reaching import within, writable
 from controlplane.store.records import Author, Kind, Spec
 from controlplane.store.references import dangling, names_for, referrers
 from controlplane.store.rows import Row
@@ -40,6 +42,7 @@ class Change:
     author: Author
     sealer: Sealer
     random: RandomSource
+    reach: Reach | None = None
     _revision: int | None = None
 
     async def revision(self) -> int:
@@ -57,6 +60,7 @@ class Change:
 
     async def put(self, kind: Kind, spec: Spec, before: Row | None, source: str) -> "Put":
         """Create an object, or replace the one that is there."""
+        spec = writable(kind, self.reach, spec)
         object_id = before.id if before else await self._new_id(kind, spec)
         if before and isinstance(spec, QueueSpec) and spec.id not in (None, before.id):
             problem = Problem("id", "the id of a queue never changes", f"leave it out, or write {before.id}")
@@ -64,7 +68,7 @@ class Change:
         spec, made = self._with_key(spec, before)
         kept = before.secrets if before else {}
         secrets = documents.new_secrets(kind, spec, object_id, kept, self.sealer)
-        names = await names_for(self.connection, spec)
+        names = await within(self.connection, self.reach, spec, await names_for(self.connection, spec))
         problems = (*dangling(spec, names), *await self._unenforced(kind, spec, object_id))
         if problems:
             raise InvalidSpec(f"{kind} {spec.name!r} cannot be accepted", problems=problems)
@@ -119,7 +123,8 @@ class Change:
         if taken is None:
             return wanted
         if given:
-            raise Conflict(f"the id {given} belongs to {kind} {taken!r}", remedy="leave the id out")
+            whose = f"{kind} {taken!r}" if self.reach is None else f"another {kind}"
+            raise Conflict(f"the id {given} belongs to {whose}", remedy="leave the id out")
         return uuid4()
 
     async def _unenforced(self, kind: Kind, spec: Spec, object_id: UUID) -> tuple[Problem, ...]:
@@ -166,14 +171,24 @@ class Change:
     ) -> None:
         revision = await self.revision()
         name = after.name if after else before.name if before else ""
+        tenant = await self._tenant_of(kind, object_id, after or before)
         await self.connection.execute(
-            "INSERT INTO revision_change (revision_id, kind, object_id, name, before, after) "
-            "VALUES ($1, $2, $3, $4, $5, $6)",
-            *(revision, str(kind), object_id, name, _kept(before), _kept(after)),
+            "INSERT INTO revision_change (revision_id, kind, object_id, name, before, after, tenant_id) "
+            "VALUES ($1, $2, $3, $4, $5, $6, $7)",
+            *(revision, str(kind), object_id, name, _kept(before), _kept(after), tenant),
         )
-        await audit(
-            self.connection, self.author, action, kind, object_id, name, shown(before), shown(after), revision
-        )
+        sides = (shown(before), shown(after))
+        await audit(self.connection, self.author, action, kind, object_id, name, *sides, revision, tenant)
+
+    async def _tenant_of(self, kind: Kind, object_id: UUID, row: Row | None) -> UUID | None:
+        """Whose object it is."""
+        if kind is Kind.TENANT:
+            return object_id
+        name = row.document.get("tenant") if row else None
+        if name is None:
+            return None
+        found: UUID | None = await self.connection.fetchval("SELECT id FROM tenant WHERE name = $1", name)
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,12 +201,12 @@ class Put:
 
 @asynccontextmanager
 async def change(
-    database: Database, author: Author, sealer: Sealer, random: RandomSource
+    database: Database, author: Author, sealer: Sealer, random: RandomSource, reach: Reach | None = None
 ) -> AsyncIterator[Change]:
     """Open a write; leaving without an error commits it."""
     async with database.transaction() as connection:
         await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
-        yield Change(connection, author, sealer, random)
+        yield Change(connection, author, sealer, random, reach)
 
 
 def require_version(kind: Kind, row: Row, wanted: int | None) -> None:
@@ -207,19 +222,20 @@ async def audit(
     connection: Connection,
     author: Author,
     action: str,
-    kind: Kind,
+    kind: str,
     object_id: UUID,
     name: str,
     before: Document | None,
     after: Document | None,
     revision: int | None,
+    tenant: UUID | None = None,
 ) -> None:
     """Add a row to the audit; whatever is handed in must have its secrets masked."""
     await connection.execute(
         "INSERT INTO audit (at, author, address, request_id, action, kind, object_id, name, before, after, "
-        "revision_id) VALUES (now(), $1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+        "revision_id, tenant_id) VALUES (now(), $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
         *(author.name, author.address, author.request_id, action, str(kind), object_id, name),
-        *(before, after, revision),
+        *(before, after, revision, tenant),
     )
 
 
@@ -239,9 +255,18 @@ def _kept(row: Row | None) -> Document | None:
     return {"source": row.source, "spec": row.document, "secrets": row.secrets} if row else None
 
 
+def name_taken(kind: Kind, name: str) -> Conflict:
+    """Somebody else has an object of this name."""
+    return _clash(kind, name, "name")
+
+
 def _taken(kind: Kind, name: str, error: Any) -> Conflict:  # Any: asyncpg ships no types
     constraint = str(error.constraint_name or "")
     what = next((words for column, words in _TAKEN.items() if constraint.endswith(column)), "name")
+    return _clash(kind, name, what)
+
+
+def _clash(kind: Kind, name: str, what: str) -> Conflict:
     words = {"name": f"the name {name!r}", "key": "this key's text", "subdomain": "this subdomain"}[what]
     return Conflict(
         f"{words} is taken by another {kind}",

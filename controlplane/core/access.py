@@ -1,0 +1,132 @@
+"""Who may do what in the control plane: roles, what each of them allows, and how far it reaches."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Annotated, Self
+from uuid import UUID
+
+from pydantic import AwareDatetime, Field, StringConstraints, model_validator
+
+from controlplane.core.spec import Declared
+from controlplane.core.text import Name, Text
+
+
+class Role(StrEnum):
+    """What an account is trusted with; each role may do what the one before it may."""
+
+    VIEWER = "viewer"
+    EDITOR = "editor"
+    ADMIN = "admin"
+
+    def covers(self, other: "Role") -> bool:
+        return _ORDER.index(self) >= _ORDER.index(other)
+
+
+_ORDER = (Role.VIEWER, Role.EDITOR, Role.ADMIN)
+
+
+class Permission(StrEnum):
+    """What a request does, as far as leave for it goes."""
+
+    READ = "read"
+    """See what is declared and how it stands. Secrets are masked."""
+    WRITE = "write"
+    """Declare, change and remove queues, keys and providers."""
+    TENANTS = "tenants"
+    """Declare, change and remove tenants, with their limits."""
+    GATEWAYS = "gateways"
+    """Declare, change and remove gateways, and take over what is on them."""
+    SECRETS = "secrets"
+    """See a stored secret in plain text; each time is audited."""
+    ACCOUNTS = "accounts"
+    """Let people and services in, and see who is."""
+    AUDIT = "audit"
+    """Read who did what."""
+    SELF = "self"
+    """See one's own account."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """The least role that has a permission, and whether a tenant's own people can have it."""
+
+    role: Role
+    tenants: bool
+
+
+RULES: Mapping[Permission, Rule] = {
+    Permission.SELF: Rule(Role.VIEWER, tenants=True),
+    Permission.READ: Rule(Role.VIEWER, tenants=True),
+    Permission.WRITE: Rule(Role.EDITOR, tenants=True),
+    Permission.ACCOUNTS: Rule(Role.ADMIN, tenants=True),
+    Permission.AUDIT: Rule(Role.ADMIN, tenants=True),
+    Permission.TENANTS: Rule(Role.EDITOR, tenants=False),
+    Permission.GATEWAYS: Rule(Role.ADMIN, tenants=False),
+    Permission.SECRETS: Rule(Role.ADMIN, tenants=False),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """The one tenant that somebody's view of the system ends at."""
+
+    tenant: str
+    tenant_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Somebody who has proven who they are."""
+
+    name: str
+    role: Role
+    reach: Reach | None = None
+    """None: everything."""
+    account: UUID | None = None
+    """None: whoever holds SLUICE_ADMIN_TOKEN."""
+
+    def may(self, permission: Permission) -> bool:
+        rule = RULES[permission]
+        return self.role.covers(rule.role) and (self.reach is None or rule.tenants)
+
+
+class AccountKind(StrEnum):
+    """Who is behind an account."""
+
+    PERSON = "person"
+    SERVICE = "service"
+
+
+Email = Annotated[
+    str,
+    StringConstraints(pattern=r"^[^@\s\x00-\x1f]{1,64}@[A-Za-z0-9.-]{1,189}$", strict=True, to_lower=True),
+]
+
+
+class AccountSpec(Declared):
+    """Somebody who may use the control plane, as an administrator declares them."""
+
+    name: Name
+    kind: AccountKind = AccountKind.PERSON
+    role: Role = Role.VIEWER
+    tenant: Name | None = None
+    """The tenant whose things the account may see and change; everything without one."""
+    email: Email | None = None
+    """What the identity provider knows a person by: they sign in with it."""
+    enabled: Annotated[bool, Field(strict=True)] = True
+
+    @model_validator(mode="after")
+    def _people_sign_in(self) -> Self:
+        if self.kind is AccountKind.SERVICE and self.email is not None:
+            raise ValueError("a service does not sign in; remove `email`, and make it a token")
+        return self
+
+
+class TokenSpec(Declared):
+    """A token that is to be made."""
+
+    label: Annotated[Text, Field(max_length=120)] = ""
+    """What it is for."""
+    expires_at: AwareDatetime | None = None
+    """When it ends; never where it is left out."""

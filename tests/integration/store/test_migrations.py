@@ -1,0 +1,55 @@
+"""Each migration, on data of the release before."""
+
+import asyncio
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+
+import asyncpg
+
+from controlplane.store.migrate import upgrade
+from tests.fixtures.servers import TestPostgres
+
+ACME, QUEUE = uuid.UUID(int=1), uuid.UUID(int=2)
+
+
+def upgraded(url: str, revision: str) -> None:
+    # A thread of its own, since the test's thread may have an event loop already.
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(asyncio.run, upgrade(url, revision)).result()
+
+
+async def test_0002_says_of_every_earlier_change_whose_it_was(postgres: TestPostgres) -> None:
+    url = postgres.create()
+    try:
+        upgraded(url, "0001")
+        connection = await asyncpg.connect(url)
+        await connection.execute(
+            "INSERT INTO tenant (id, name, source, labels, spec, secrets, version, created_at, updated_at) "
+            "VALUES ($1, 'acme', 's', '{}', '{}', '{}', 1, now(), now())",
+            ACME,
+        )
+        await connection.execute(
+            "INSERT INTO revision (created_at, author, source, message) VALUES (now(), 'a', 's', '')"
+        )
+        for kind, object_id, document in (
+            ("tenant", ACME, "{}"),
+            ("queue", QUEUE, '{"tenant": "acme"}'),
+            ("provider", uuid.UUID(int=3), "{}"),
+        ):
+            await connection.execute(
+                "INSERT INTO revision_change (revision_id, kind, object_id, name, after) "
+                "VALUES (1, $1, $2, 'n', jsonb_build_object('spec', $3::jsonb))",
+                *(kind, object_id, document),
+            )
+            await connection.execute(
+                "INSERT INTO audit (at, author, address, request_id, action, kind, object_id, name, after) "
+                "VALUES (now(), 'a', '', '', 'create', $1, $2, 'n', $3::jsonb)",
+                *(kind, object_id, document),
+            )
+        upgraded(url, "0002")
+        for table in ("revision_change", "audit"):
+            found = await connection.fetch(f"SELECT kind, tenant_id FROM {table} ORDER BY id")
+            assert [tuple(row) for row in found] == [("tenant", ACME), ("queue", ACME), ("provider", None)]
+        await connection.close()
+    finally:
+        postgres.drop(url)
