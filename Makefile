@@ -1,6 +1,6 @@
 # Everything a developer does here is one of these targets; `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help install up down test check lint types imports tests bench-converge format lock clean
+.PHONY: help install up down test check lint types imports tests bench-converge bench-gateway format lock clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -44,6 +44,9 @@ tests: $(READY) ## the tests, on every core
 
 bench-converge: $(READY) ## time from a REST write to traffic that obeys it
 	@$(BIN)/python -m tests.bench.converge
+
+bench-gateway: $(READY) ## speed of one governed gateway process
+	@$(BIN)/python -m tests.bench.gateway
 
 format: $(READY) ## put the code into the house format
 	@$(BIN)/ruff check --fix .
