@@ -15,7 +15,10 @@ from tests.contract.replay import Reply
 TIMES = {"create_time", "update_time", "created", "createdIndex", "modifiedIndex"}
 OURS = {"redis_password", "redis_database", "redis_host", "redis_port"}
 TRANSPORT = {"accept", "accept-encoding", "user-agent", "connection", "content-length", "x-request-id"}
-COMPARED = ("x-", "retry-after", "www-authenticate", "content-type")
+COMPARED = (
+    *("x-", "retry-after", "www-authenticate", "content-type"),
+    *("access-control-", "vary", "timing-allow-origin", "location"),
+)
 GENERATED = re.compile(r"^(/apisix/routes/)?0{8}\d{12}$")
 SCHEMA_ERROR = re.compile(r'^(.*property "[^"]+" validation failed)', re.DOTALL)
 RESET = re.compile(r"ratelimit-reset|retry-after", re.IGNORECASE)
@@ -58,7 +61,7 @@ def admin_differences(step: dict[str, Any], reply: Reply, rewrite: Any) -> list[
     if step["request"]["path"].endswith("/plugins/list"):
         return found + _order_differences(expected["body"], json.loads(reply.text))
     wanted = rewrite(expected["body"])
-    body = _parsed(reply.text) if not isinstance(wanted, str) else reply.text
+    body = parsed(reply.text) if not isinstance(wanted, str) else reply.text
     return found + differences(wanted, body)
 
 
@@ -72,7 +75,7 @@ def traffic_differences(step: dict[str, Any], reply: Reply, rewrite: Any) -> lis
     if isinstance(expected["body"], str):
         found += _text_differences(expected["body"], reply.text)
     else:
-        found += differences(expected["body"], _parsed(reply.text))
+        found += differences(expected["body"], parsed(reply.text))
     saw = rewrite(step.get("upstream_saw", []))
     if len(saw) != len(reply.upstream_saw):
         return [*found, f"upstream: expected {len(saw)} requests, got {len(reply.upstream_saw)}"]
@@ -105,7 +108,8 @@ def _is_sealed(text: str) -> bool:
     return len(data) > 0 and len(data) % 16 == 0
 
 
-def _parsed(text: str) -> Any:
+def parsed(text: str) -> Any:
+    """The JSON of a text, or the text where it is none."""
     try:
         return json.loads(text)
     except json.JSONDecodeError:
@@ -154,7 +158,7 @@ def _events(text: str) -> list[Any]:
     events = []
     for block in text.strip().split("\n\n"):
         fields = {name: value for name, _, value in (line.partition(": ") for line in block.split("\n"))}
-        events.append({"event": fields.get("event"), "data": _parsed(fields.get("data", ""))})
+        events.append({"event": fields.get("event"), "data": parsed(fields.get("data", ""))})
     return events
 
 

@@ -30,6 +30,10 @@ def stories() -> list[str]:
     return sorted(path.stem for path in FOLDER.glob("*.json"))
 
 
+def port_of(address: str) -> str:
+    return address.rpartition(":")[2]
+
+
 def load(story: str) -> dict[str, Any]:
     document: dict[str, Any] = json.loads((FOLDER / f"{story}.json").read_text())
     return document
@@ -51,8 +55,8 @@ class Player:
             return changed
         if isinstance(value, list):
             return [self.rewrite(item) for item in value]
-        if value == RECORDED_TRAFFIC.rpartition(":")[2]:
-            return self._target.traffic_address.rpartition(":")[2]
+        if value == port_of(RECORDED_TRAFFIC):
+            return port_of(self._target.traffic_address)
         if isinstance(value, str):
             value = value.replace(RECORDED_MOCK, self._target.mock_address)
             return value.replace(RECORDED_TRAFFIC, self._target.traffic_address)
@@ -71,10 +75,14 @@ class Player:
                 headers["X-API-KEY"] = keys[request["key"]]
         else:
             base = self._target.traffic_url
+        if step["to"] == "traffic" or request["method"] == "DELETE":
+            await self._target.settle()
         self._target.mock.forget()
         response = await self._client.request(
             request["method"], base + request["path"], headers=headers, content=content
         )
+        if step["to"] == "admin" and request["method"] != "GET":
+            self._target.written()
         saw = [
             {"path": seen.path, "headers": seen.headers, "body": seen.body}
             for seen in self._target.mock.requests

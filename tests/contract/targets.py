@@ -1,5 +1,6 @@
 """The gateways that recorded stories are replayed against: our own, and a real APISIX where there is one."""
 
+import asyncio
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -7,13 +8,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+import httpx
+
 from controlplane.embedded.mock import MockProvider
 from controlplane.fallback.gateway import Gateway, GatewayConfig
 
 ADMIN_KEY = "contract-admin-key"
+# In the order in which they can be deleted: who refers to others goes first.
+KINDS = (
+    *("global_rules", "routes", "services", "plugin_configs", "consumers", "consumer_groups", "upstreams"),
+    *("plugin_metadata", "secrets"),
+)
+# A real gateway answers a write before all of it knows, and does not say when it does.
+_TAKEN_IN_S = 0.4
 
 
-@dataclass(frozen=True)
+@dataclass
 class Target:
     """A gateway under test, the provider behind it and the Redis that it counts in."""
 
@@ -24,6 +34,17 @@ class Target:
     mock_address: str
     redis_url: str
     real: bool
+    unsettled: bool = False
+
+    def written(self) -> None:
+        """Something was changed over the Admin API."""
+        self.unsettled = self.real
+
+    async def settle(self) -> None:
+        """Return when what was written is in effect."""
+        if self.unsettled:
+            await asyncio.sleep(_TAKEN_IN_S)
+            self.unsettled = False
 
     @property
     def traffic_address(self) -> str:
@@ -67,3 +88,28 @@ async def real_apisix() -> AsyncIterator[Target]:
             os.environ.get("SLUICE_TEST_APISIX_REDIS_URL", "redis://127.0.0.1:6379/0"),
             real=True,
         )
+
+
+@asynccontextmanager
+async def emptied(target: Target) -> AsyncIterator[None]:
+    """Begin with a gateway that holds nothing, and leave it so. What others keep on it is not touched."""
+    if not target.real:
+        yield
+        return
+    headers = {"X-API-KEY": target.admin_key}
+    async with httpx.AsyncClient(base_url=target.admin_url, headers=headers, timeout=30) as client:
+        found = await _keys(client)
+        if found:
+            raise RuntimeError(f"the APISIX for the recorded stories must hold nothing, but there is {found[0]}")
+        try:
+            yield
+        finally:
+            for key in await _keys(client):
+                await client.delete(f"/apisix/admin/{key}?force=true")
+            target.written()
+            await target.settle()
+
+
+async def _keys(client: httpx.AsyncClient) -> list[str]:
+    lists = [(await client.get(f"/apisix/admin/{kind}")).json()["list"] for kind in KINDS]
+    return [item["key"].removeprefix("/apisix/") for found in lists for item in found]
