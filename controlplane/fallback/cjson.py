@@ -1,5 +1,6 @@
 """JSON as lua-cjson writes it and complains about it, so that bodies and errors are those of APISIX."""
 
+import json
 import re
 from typing import Any
 
@@ -16,6 +17,12 @@ _TOKEN = re.compile(
       | (?P<end>\Z)
     )""",
     re.VERBOSE | re.DOTALL | re.IGNORECASE,
+)
+# A pair of surrogates, another escape that is allowed, or whatever else follows a backslash.
+_ESCAPE = re.compile(
+    r"""\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|u(?![dD][89a-fA-F])[0-9a-fA-F]{4}|["\\/bfnrt]"""
+    r"|(?P<wrong>.))",
+    re.DOTALL,
 )
 _PUNCTUATION = {
     "{": "T_OBJ_BEGIN",
@@ -42,17 +49,33 @@ def decode(data: bytes) -> Any:  # any JSON value
     try:
         return orjson.loads(data)
     except orjson.JSONDecodeError as error:
-        raise InvalidJson(_complaint(data) or str(error)) from None
+        complaint = _complaint(data)
+        if complaint is not None:
+            raise InvalidJson(complaint) from None
+        return _leniently(data, error)
+
+
+def _leniently(data: bytes, error: orjson.JSONDecodeError) -> Any:
+    """What only orjson objects to: control characters inside texts."""
+    try:
+        return json.loads(data, strict=False, parse_constant=_no_number)
+    except ValueError:
+        raise InvalidJson(str(error)) from None
+
+
+def _no_number(name: str) -> Any:
+    raise InvalidJson(f"{name} is no number")
 
 
 def _complaint(data: bytes) -> str | None:
     """What lua-cjson finds wrong, or None where it is only orjson that objects."""
     try:
-        text = data.decode("utf-8")
+        data.decode("utf-8")
     except UnicodeDecodeError as error:
         return f"invalid UTF-8 at character {error.start + 1}"
     try:
-        _Scanner(text).document()
+        # lua-cjson counts bytes.
+        _Scanner(data.decode("latin-1")).document()
     except InvalidJson as problem:
         return str(problem)
     except RecursionError:
@@ -119,22 +142,30 @@ class _Scanner:
     def _next(self) -> tuple[str, int]:
         found = _TOKEN.match(self._text, self._position)
         if found is None:
-            return "invalid lexeme", self._skip_space() + 1
+            return self._bad_token()
         kind = str(found.lastgroup)
         at = found.start(kind) + 1
         self._position = found.end()
         text = found.group(kind)
+        if kind == "string" and "\\" in text:
+            for escape in _ESCAPE.finditer(text):
+                if escape["wrong"] is not None:
+                    what = "unicode escape" if escape["wrong"] == "u" else "escape"
+                    return f"invalid {what} code", at + escape.start()
         if kind == "punct":
             return _PUNCTUATION[text], at
         if kind == "word":
             return _WORDS[text.lower()], at
         return {"string": "T_STRING", "number": "T_NUMBER", "end": "T_END"}[kind], at
 
-    def _skip_space(self) -> int:
+    def _bad_token(self) -> tuple[str, int]:
         position = self._position
         while position < len(self._text) and self._text[position] in " \t\n\r":
             position += 1
-        return position
+        if self._text[position] == '"':
+            return "unexpected end of string", len(self._text) + 1
+        is_number = self._text[position] == "-"
+        return "invalid number" if is_number else "invalid token", position + 1
 
 
 def _expected(what: str, lexeme: str, at: int) -> InvalidJson:

@@ -1,7 +1,7 @@
-"""Records stories on the APISIX that SLUICE_TEST_APISIX_ADMIN_URL names: `python -m tests.contract.record NAME…`.
+"""Records stories on the APISIX that SLUICE_TEST_APISIX_ADMIN_URL names.
 
-The requests of `transcripts/NAME.json` are sent as they are there; what comes back takes the place of what was
-there before. A new story is a file with requests alone.
+`python -m tests.contract.record NAME…` sends the requests of `transcripts/NAME.json`, and what comes back
+takes the place of what was there before. A new story is a file with requests alone.
 """
 
 import asyncio
@@ -58,7 +58,7 @@ def _note(step: dict[str, Any], reply: Reply, target: Target) -> None:
 def _neutral(value: Any, target: Target) -> Any:
     """A value with the addresses that all recordings have."""
     if isinstance(value, dict):
-        return {name: _neutral(item, target) for name, item in value.items()}
+        return {_neutral(name, target): _neutral(item, target) for name, item in value.items()}
     if isinstance(value, list):
         return [_neutral(item, target) for item in value]
     if value == port_of(target.traffic_address):

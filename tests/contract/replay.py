@@ -49,7 +49,7 @@ class Player:
     def rewrite(self, value: Any) -> Any:
         """A recorded value with today's addresses."""
         if isinstance(value, dict):
-            changed = {name: self.rewrite(item) for name, item in value.items()}
+            changed = {self.rewrite(name): self.rewrite(item) for name, item in value.items()}
             if "redis_port" in changed:
                 changed.update(self._target.redis_options)
             return changed

@@ -100,7 +100,9 @@ async def emptied(target: Target) -> AsyncIterator[None]:
     async with httpx.AsyncClient(base_url=target.admin_url, headers=headers, timeout=30) as client:
         found = await _keys(client)
         if found:
-            raise RuntimeError(f"the APISIX for the recorded stories must hold nothing, but there is {found[0]}")
+            raise RuntimeError(
+                f"the APISIX for the recorded stories must hold nothing, but there is {found[0]}"
+            )
         try:
             yield
         finally:

@@ -1,7 +1,7 @@
 """The fallback gateway answers as a real APISIX 3.18 was recorded to answer.
 
-The same recordings are replayed against the APISIX that SLUICE_TEST_APISIX_ADMIN_URL names. It must hold nothing,
-and what it has counted in its own memory must be over: a minute after an earlier run it is.
+The same recordings are replayed against the APISIX that SLUICE_TEST_APISIX_ADMIN_URL names. It must hold
+nothing, and what it has counted in its own memory must be over: a minute after an earlier run it is.
 """
 
 import os

@@ -63,6 +63,8 @@ class AdminApi:
     async def _answer(self, exchange: Exchange, path: str, arguments: dict[str, str]) -> Answer:
         if path.rstrip("/") == ROOT and exchange.method == "HEAD":
             return answer(200, None)
+        if path.startswith(ROOT) and exchange.method == "OPTIONS":
+            return answer(200, None)
         if not path.startswith(ROOT + "/") or exchange.method not in _METHODS:
             raise Refused.saying("not found", 404)
         self._authorize(exchange, arguments)
@@ -91,7 +93,7 @@ class AdminApi:
             case "POST", ["schema", "validate", kind]:
                 return self._catalogue.validate(kind, await _read(exchange))
             case "POST", ["configs", "validate"]:
-                return batch.validate(self._checks, await _read(exchange))
+                return batch.validate(self._checks, await _read(exchange, quoted=False))
             case "PUT", ["plugins", "reload"]:
                 return answer(200, "done")
             case _:
@@ -130,8 +132,8 @@ def _locate(parts: list[str]) -> tuple[str, str, list[str]]:
     return parts[0], f"/{parts[0]}", parts[1:]
 
 
-async def _read(exchange: Exchange) -> Any:
-    """The JSON of the body, or None where there is no body."""
+async def _read(exchange: Exchange, *, quoted: bool = True) -> Any:
+    """The JSON of the body, or None where there is no body. What is no JSON is quoted in the refusal."""
     try:
         data = await exchange.body(MOST_BODY)
     except BodyTooLarge as error:
@@ -141,8 +143,10 @@ async def _read(exchange: Exchange) -> Any:
     try:
         return cjson.decode(data)
     except cjson.InvalidJson as error:
-        text = data.decode("utf-8", "replace")
-        raise Refused(400, {"error_msg": f"invalid request body: {error}", "req_body": text}) from None
+        refusal = {"error_msg": f"invalid request body: {error}"}
+        if quoted:
+            refusal["req_body"] = data.decode("utf-8", "replace")
+        raise Refused(400, refusal) from None
 
 
 def _cookie(exchange: Exchange) -> str | None:

@@ -11,6 +11,8 @@ Json = dict[str, Any]
 
 def validate(checks: Checks, body: Any) -> Answer:
     """Every problem of every object; references are not followed, they may be in the same batch."""
+    if body == []:
+        body = {}
     if not isinstance(body, dict):
         raise Refused.saying("invalid request body: empty request body")
     problems: list[Json] = []

@@ -18,6 +18,20 @@ from controlplane.fallback.state.store import Store
 Json = dict[str, Any]
 
 _BALANCERS = ("roundrobin", "chash")
+# What a consistent hash may be made from.
+_HASH_VARIABLE: Schema = {
+    "type": "string",
+    "pattern": r"^((uri|server_name|server_addr|request_uri|remote_port|remote_addr|query_string|host"
+    r"|hostname|mqtt_client_id)|arg_[0-9a-zA-z_-]+)$",
+}
+_HASH_HEADER: Schema = {"type": "string", "pattern": "^[a-zA-Z0-9-_]+$"}
+_HASH_COMBINATION: Schema = {"type": "string"}
+_HASH_KEYS: Mapping[str, Schema] = {
+    "vars": _HASH_VARIABLE,
+    "header": _HASH_HEADER,
+    "cookie": _HASH_HEADER,
+    "vars_combinations": _HASH_COMBINATION,
+}
 
 
 def with_meta(schema: Schema) -> Json:
@@ -67,11 +81,25 @@ class Checks:
         """An upstream inside a route or a service, or one of its own."""
         if not isinstance(upstream, dict):
             return
+        for address in upstream["nodes"] if isinstance(upstream.get("nodes"), dict) else ():
+            port = address.rpartition(":")[2] if ":" in address else "1"
+            if port.isdigit() and not 1 <= int(port) <= 65535:
+                raise Refused.saying(f"invalid port {int(port)}")
+        if upstream.get("pass_host") == "rewrite" and not upstream.get("upstream_host"):
+            raise Refused.saying("`upstream_host` can't be empty when `pass_host` is `rewrite`")
+        if "client_cert" in (upstream.get("tls") or {}) or "client_cert_id" in (upstream.get("tls") or {}):
+            raise Refused.saying("certificates for upstreams are not supported by this gateway")
         balancer = upstream.get("type", "roundrobin")
         if balancer not in _BALANCERS:
             raise Refused.saying(f"invalid configuration: unknown balancer type {balancer}")
-        if balancer == "chash" and upstream.get("hash_on", "vars") != "consumer" and "key" not in upstream:
+        kind = upstream.get("hash_on", "vars")
+        if balancer != "chash" or kind == "consumer":
+            return
+        if "key" not in upstream:
             raise Refused.saying("missing key")
+        problem = check(_HASH_KEYS[kind], upstream["key"])
+        if problem is not None:
+            raise Refused.saying(f"invalid configuration: {problem}")
 
     def reference(self, kind: str, what: str, identifier: Any) -> None:
         """An object that another refers to must be there."""
@@ -120,7 +148,9 @@ class Checks:
         schema = plugin.consumer_schema if for_consumer and plugin.consumer_schema else plugin.schema
         filled = copy.deepcopy(conf)
         problem = check(with_meta(schema), filled)
-        if problem is None and not for_consumer:
+        if problem is not None:
+            problem = plugin.in_other_words(conf, problem)
+        elif not for_consumer:
             problem = plugin.problem(filled, self._services)
         if problem is not None and not is_disabled(conf):
             return f"failed to check the configuration of plugin {name} err: {problem}"

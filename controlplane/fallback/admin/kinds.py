@@ -48,11 +48,19 @@ class Kind:
                     raise Refused.saying(f"{self.deletion}, {user.what} [{stored.id}] is still using it now")
 
 
+def _refuse_scripts(value: Json) -> None:
+    """What is no plugin's is written in Lua with all of OpenResty around it, which is not here."""
+    for name in ("script", "script_id", "filter_func"):
+        if name in value:
+            raise Refused.saying(f"{name} is not supported by this gateway")
+
+
 def _check_route(checks: Checks, identifier: str, value: Json, references: bool) -> None:
     for one, many in (("host", "hosts"), ("remote_addr", "remote_addrs")):
         if value.get(one) is not None and value.get(many) is not None:
             raise Refused.saying(f"only one of {one} or {many} is allowed")
     checks.shape(schemas.ROUTE, value)
+    _refuse_scripts(value)
     checks.upstream(value.get("upstream"))
     if references:
         checks.reference("upstreams", "upstream", value.get("upstream_id"))
@@ -64,6 +72,7 @@ def _check_route(checks: Checks, identifier: str, value: Json, references: bool)
 
 def _check_service(checks: Checks, identifier: str, value: Json, references: bool) -> None:
     checks.shape(schemas.SERVICE, value)
+    _refuse_scripts(value)
     checks.upstream(value.get("upstream"))
     if references:
         checks.reference("upstreams", "upstream", value.get("upstream_id"))

@@ -32,7 +32,7 @@ def _page(found: Sequence[StoredObject], arguments: Arguments) -> list[StoredObj
         return None
     if not 10 <= size <= 500:
         raise Refused(400, "page_size must be between 10 and 500")
-    first = (max(int(page), 1) - 1) * int(size)
+    first = int((max(page, 1) - 1) * size)
     ordered = sorted(found, key=lambda stored: stored.created_index)
     return ordered[first : first + int(size)]
 

@@ -27,6 +27,8 @@ class Resources:
         """One object, or a list of them."""
         if identifier is None:
             objects = [stored for stored in self._store.all(kind.name) if stored.key.startswith(prefix + "/")]
+            if not objects and kind.name == "credentials":
+                raise key_not_found()
             return listed(kind, objects, arguments)
         stored = self._store.get(f"{prefix}/{identifier}")
         if stored is None:
@@ -68,6 +70,8 @@ class Resources:
             raise Refused.saying(f"missing {kind.what} id")
         if change is None:
             raise Refused.saying("missing new configuration")
+        if change == [] and not path:
+            change = {}
         if not path and not isinstance(change, dict):
             raise Refused.saying("invalid configuration")
         key = f"{prefix}/{identifier}"
@@ -81,7 +85,8 @@ class Resources:
             merge(value, change)
         if path or "update_time" not in change:
             value["update_time"] = int(self._clock.now())
-        value["id"] = before.value.get("id", identifier)
+        if str(value.setdefault("id", identifier)) != identifier:
+            raise Refused.saying(f"wrong {kind.what} id")
         kind.check(self._checks, str(value["id"]), value, True)
         return written(await self._store.put(key, value), created=False)
 

@@ -67,12 +67,12 @@ class Rule:
         if isinstance(self.key, Template):
             text, resolved = self.key.resolve(context)
             if resolved == 0:
-                return None if self.key_kind == "rule" else context.exchange.peer[0]
+                return None if self.key_kind == "rule" else context.client_ip
             return text
         if self.key_kind == "constant":
             return self.key
         value = variable(self.key)(context)
-        return context.exchange.peer[0] if value is None else tostring(value)
+        return context.client_ip if value is None else tostring(value)
 
 
 @dataclass(frozen=True, slots=True)

@@ -161,12 +161,12 @@ def _target(context: Context) -> str:
 
 
 def _request(context: Context, target: str, host: str, body: bytes) -> bytes:
-    peer = context.exchange.peer[0]
+    client = context.client_ip
     before = context.headers.variable("x_forwarded_for", "x-forwarded-for")
     headers: dict[str, Value] = dict(context.headers.items())
     dropped = _HOP | _named_by_connection(context.headers.get("connection"))
-    headers["x-real-ip"] = peer
-    headers["x-forwarded-for"] = f"{before}, {peer}" if before else peer
+    headers["x-real-ip"] = client
+    headers["x-forwarded-for"] = f"{before}, {client}" if before else client
     lines = [f"{context.method} {target} HTTP/1.1\r\nhost: {host}\r\n"]
     for name, value in headers.items():
         if name in dropped:

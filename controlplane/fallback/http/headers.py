@@ -37,8 +37,8 @@ class Headers:
             fields[name] = [present, value]
 
     def set(self, name: str, value: Value | None) -> None:
-        """Replace every value of a header; None removes it. `name` is in lower case."""
-        if value is None or value == []:
+        """Replace every value of a header; None or an empty one removes it. `name` is in lower case."""
+        if not value:
             self._fields.pop(name, None)
             return
         self._fields[name] = value

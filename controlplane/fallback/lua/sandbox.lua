@@ -45,11 +45,18 @@ getmetatable('').__index = strings
 
 local EXIT = {}
 local output
+-- What is said goes out with the status that the answer has by then; a later one comes too late.
+local said_with
 local argument = {}
 
 local function exit(code, body)
   if body ~= nil then output[#output + 1] = body end
   error({ [EXIT] = true, code = code }, 0)
+end
+
+local function say(...)
+  if said_with == nil then said_with = host.status() end
+  for _, text in ipairs({ ... }) do output[#output + 1] = text end
 end
 
 local function reader(get)
@@ -82,8 +89,8 @@ local ngx = setmetatable({
   time = function() return math.floor(host.now()) end,
   log = function(level, ...) host.log(tostring(level), ...) end,
   exit = exit,
-  say = function(...) for _, text in ipairs({ ... }) do output[#output + 1] = text end output[#output + 1] = '\n' end,
-  print = function(...) for _, text in ipairs({ ... }) do output[#output + 1] = text end end,
+  say = function(...) say(...) output[#output + 1] = '\n' end,
+  print = function(...) say(...) end,
   header = setmetatable({}, {
     __index = function(_, name) return host.response_header(name) end,
     __newindex = function(_, name, value) host.set_response_header(name, value) end,
@@ -230,11 +237,14 @@ return {
   context = function() return setmetatable({}, context_mt) end,
   -- Runs a function: whether it went well, then its status and body, or what went wrong.
   call = function(run, conf, context)
-    output = {}
+    output, said_with = {}, nil
     local ok, code, body = run_bounded(run, conf, context)
     if ok then return true, code, body end
     if type(code) == 'table' and rawget(code, EXIT) then
-      return true, code.code, output[1] ~= nil and #output == 1 and output[1] or table.concat(output)
+      local status = code.code
+      if said_with ~= nil then status = said_with ~= 0 and said_with or 200 end
+      if #output <= 1 then return true, status, output[1] end
+      return true, status, table.concat(output)
     end
     return false, reason(code)
   end,

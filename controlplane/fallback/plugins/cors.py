@@ -89,16 +89,25 @@ class Cors(Plugin):
 
     def _allowed(self, origin: str | None) -> str | None:
         """The value of Access-Control-Allow-Origin, if there is to be one."""
-        if self._shared is not None:
-            for origins in self._shared:
-                chosen = _chosen(origins, origin) if origins is not None else None
-                if chosen == "*" or (origin is not None and chosen == origin):
-                    return origin
-            if self.conf["allow_origins"] == "*":
-                return None
+        if self._shared is None:
+            allowed = self._own(origin)
+        else:
+            allowed = self._of_metadata(self._shared, origin)
+            if allowed not in (origin, "*") and self.conf["allow_origins"] != "*":
+                allowed = self._own(origin)
+        return allowed if allowed in (origin, "*") else None
+
+    def _own(self, origin: str | None) -> str | None:
         if self._pattern is not None:
             return origin if origin is not None and self._pattern.search(origin) else None
         return _chosen(self.conf["allow_origins"], origin)
+
+    def _of_metadata(self, shared: list[str | None], origin: str | None) -> str | None:
+        for origins in shared:
+            chosen = _chosen(origins, origin) if origins is not None else None
+            if chosen == "*" or (origin is not None and chosen == origin):
+                return origin
+        return None
 
     def _timing(self, origin: str | None) -> str | None:
         if self._timing_pattern is not None:

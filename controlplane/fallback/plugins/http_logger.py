@@ -12,6 +12,7 @@ from controlplane.fallback.runtime.expressions import InvalidExpression, compile
 from controlplane.fallback.runtime.log_entries import Entry, entry_maker, full_entry
 from controlplane.fallback.runtime.owner import Owner
 from controlplane.fallback.runtime.plugin import Conf, Plugin, Schema, Services
+from controlplane.fallback.schema.kinds import URI
 
 _EXPRESSION: dict[str, Any] = {"type": "array", "minItems": 1, "items": {"type": "array"}}
 _PENDING = 8192
@@ -26,7 +27,7 @@ class HttpLogger(Plugin):
     schema: ClassVar[Schema] = {
         "type": "object",
         "properties": {
-            "uri": {"type": "string", "pattern": r"^[^\/]+:\/\/([\da-zA-Z.\-]+|\[[\da-fA-F:]+\])(:\d+)?"},
+            "uri": URI,
             "auth_header": {"type": "string"},
             "timeout": {"type": "integer", "minimum": 1, "default": 3},
             "log_format": {"type": "object"},

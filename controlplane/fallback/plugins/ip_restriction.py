@@ -48,7 +48,7 @@ class IpRestriction(Plugin):
         self._listed_may = "whitelist" in conf
 
     def access(self, context: Context) -> Reply | None:
-        if self._is_listed(context.exchange.peer[0]) == self._listed_may:
+        if self._is_listed(context.client_ip) == self._listed_may:
             return None
         return Reply(self.conf["response_code"], {"message": self.conf["message"]})
 

@@ -19,7 +19,7 @@ class KeyAuth(Plugin):
             "query": {"type": "string", "default": "apikey"},
             "realm": {
                 "type": "string",
-                "pattern": r"^[\x20-\x21\x23-\x5B\]-\x7E]+$",
+                "pattern": r"^[ -!#-[\]-~]+$",
                 "minLength": 1,
                 "maxLength": 128,
                 "default": "key",
@@ -41,7 +41,8 @@ class KeyAuth(Plugin):
         in_header = key is not None
         if key is None:
             argument = context.arguments.get(self.conf["query"])
-            key = argument[0] if isinstance(argument, list) else argument
+            # A key that is given twice is nobody's.
+            key = "" if isinstance(argument, list) else argument
         if key is None:
             return self._refuse(context, "Missing API key in request")
         consumer = self.services.consumers.find(self.name, key)

@@ -13,7 +13,7 @@ import structlog
 from controlplane.fallback.counters.scripts import script
 from controlplane.fallback.counters.windows import CountersGone
 from controlplane.fallback.lua_values import tonumber, tostring
-from controlplane.fallback.plugins.redis_options import SECRETS, address_of, by_policy, policy_problem
+from controlplane.fallback.plugins.redis_options import address_of, by_policy, policy_problem
 from controlplane.fallback.runtime.context import Context, Reply
 from controlplane.fallback.runtime.owner import Owner
 from controlplane.fallback.runtime.plugin import Conf, Outcome, Plugin, Schema, Services
@@ -37,7 +37,7 @@ class LimitConn(Plugin):
 
     name = "limit-conn"
     priority = 1003
-    secrets = SECRETS
+    secrets = ("redis_password",)
     schema: ClassVar[Schema] = by_policy(
         {
             "type": "object",
@@ -146,9 +146,9 @@ class LimitConn(Plugin):
 def _key(conf: Mapping[str, Any], context: Context) -> str:
     if conf["key_type"] == "var_combination":
         text, resolved = template(conf["key"]).resolve(context)
-        return text if resolved else context.exchange.peer[0]
+        return text if resolved else context.client_ip
     value = variable(conf["key"])(context)
-    return context.exchange.peer[0] if value is None else tostring(value)
+    return context.client_ip if value is None else tostring(value)
 
 
 def _rule(conf: Mapping[str, Any], key: str, context: Context) -> _Rule | None:

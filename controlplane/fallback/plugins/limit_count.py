@@ -41,6 +41,8 @@ REJECTION: dict[str, Any] = {
     "allow_degradation": {"type": "boolean", "default": False},
     "show_limit_quota_header": {"type": "boolean", "default": True},
 }
+_ONLY_ONE = "value should match only one schema"
+_NOT_BOTH = "count/time_window and rules cannot be specified at the same time"
 _HEADERS = {
     "limit_header": "X-RateLimit-Limit",
     "remaining_header": "X-RateLimit-Remaining",
@@ -83,9 +85,15 @@ class LimitCount(Plugin):
     }
 
     @classmethod
+    def in_other_words(cls, conf: Conf, problem: str) -> str:
+        if "rules" in conf and ("count" in conf or "time_window" in conf) and problem.startswith(_ONLY_ONE):
+            return _NOT_BOTH
+        return problem
+
+    @classmethod
     def problem(cls, conf: Conf, services: Services) -> str | None:
         if conf.get("rules") is not None and ("count" in conf or "time_window" in conf):
-            return "count/time_window and rules cannot be specified at the same time"
+            return _NOT_BOTH
         if "group" in conf and "rules" in conf:
             return "group and rules cannot be specified at the same time"
         keys: set[str] = set()

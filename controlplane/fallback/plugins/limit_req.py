@@ -9,7 +9,7 @@ import structlog
 from controlplane.fallback.counters.scripts import script
 from controlplane.fallback.counters.windows import CountersGone
 from controlplane.fallback.lua_values import tostring
-from controlplane.fallback.plugins.redis_options import SECRETS, address_of, by_policy, policy_problem
+from controlplane.fallback.plugins.redis_options import address_of, by_policy, policy_problem
 from controlplane.fallback.runtime.context import Context, Reply
 from controlplane.fallback.runtime.owner import Owner
 from controlplane.fallback.runtime.plugin import Conf, Outcome, Plugin, Schema, Services
@@ -22,7 +22,7 @@ class LimitReq(Plugin):
 
     name = "limit-req"
     priority = 1001
-    secrets = SECRETS
+    secrets = ("redis_password",)
     schema: ClassVar[Schema] = by_policy(
         {
             "type": "object",
@@ -80,6 +80,6 @@ class LimitReq(Plugin):
     def _key(self, context: Context) -> str:
         if self.conf["key_type"] == "var_combination":
             text, resolved = template(self.conf["key"]).resolve(context)
-            return text if resolved else context.exchange.peer[0]
+            return text if resolved else context.client_ip
         value = variable(self.conf["key"])(context)
-        return context.exchange.peer[0] if value is None else tostring(value)
+        return context.client_ip if value is None else tostring(value)

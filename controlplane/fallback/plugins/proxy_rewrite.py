@@ -41,7 +41,7 @@ class ProxyRewrite(Plugin):
             "uri": {"type": "string", "minLength": 1, "maxLength": 4096, "pattern": r"^\/.*"},
             "method": {"type": "string", "enum": _METHODS},
             "regex_uri": {"type": "array", "minItems": 2, "items": {"type": "string"}},
-            "host": {"type": "string", "pattern": r"^[0-9a-zA-Z\-.]+(:\d{1,5})?$"},
+            "host": {"type": "string", "pattern": r"^[0-9a-zA-Z-.]+(:\d{1,5})?$"},
             "headers": {
                 "oneOf": [
                     {

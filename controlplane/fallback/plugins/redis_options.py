@@ -40,8 +40,29 @@ _CLUSTER: Schema = {
 }
 _SENTINEL: Schema = {
     "properties": {
-        "redis_sentinels": {"type": "array", "minItems": 1, "items": {"type": "object"}},
+        "redis_sentinels": {
+            "type": "array",
+            "minItems": 1,
+            "items": {
+                "type": "object",
+                "properties": {
+                    "host": {"type": "string", "minLength": 2},
+                    "port": {"type": "integer", "minimum": 1, "maximum": 65535},
+                },
+                "required": ["host", "port"],
+                "additionalProperties": False,
+            },
+        },
         "redis_master_name": {"type": "string", "minLength": 1},
+        "redis_role": {"type": "string", "enum": ["master", "slave"], "default": "master"},
+        "redis_username": {"type": "string", "minLength": 1},
+        "redis_password": {"type": "string", "minLength": 0},
+        "sentinel_username": {"type": "string", "minLength": 1},
+        "sentinel_password": {"type": "string", "minLength": 0},
+        "redis_database": {"type": "integer", "minimum": 0, "default": 0},
+        "redis_connect_timeout": {"type": "integer", "minimum": 1, "default": 1000},
+        "redis_read_timeout": {"type": "integer", "minimum": 1, "default": 1000},
+        "redis_keepalive_timeout": {"type": "integer", "minimum": 1, "default": 60000},
     },
     "required": ["redis_sentinels", "redis_master_name"],
 }
@@ -51,13 +72,10 @@ SECRETS = ("redis_password", "sentinel_password")
 def by_policy(schema: Schema, *, sentinel: bool = True, extra: Schema | None = None) -> Schema:
     """A plugin's schema with the options that its policy needs; `extra` adds properties to every policy."""
     redis, cluster = _with(REDIS, extra), _with(_CLUSTER, extra)
-    after_cluster = {"if": _policy("redis-sentinel"), "then": _SENTINEL} if sentinel else {}
-    return {
-        **schema,
-        "if": _policy("redis"),
-        "then": redis,
-        "else": {"if": _policy("redis-cluster"), "then": cluster, "else": after_cluster},
-    }
+    other: Schema = {"if": _policy("redis-cluster"), "then": cluster}
+    if sentinel:
+        other["else"] = {"if": _policy("redis-sentinel"), "then": _SENTINEL}
+    return {**schema, "if": _policy("redis"), "then": redis, "else": other}
 
 
 def policy_problem(conf: dict[str, Any]) -> str | None:

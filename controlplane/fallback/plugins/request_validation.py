@@ -85,16 +85,16 @@ def _unknown(schema: Any) -> str | None:
     """A keyword that would be ignored is refused, so that nobody relies on it."""
     if not isinstance(schema, dict):
         return None
-    for keyword in ("$ref", "const", "contains", "propertyNames"):
+    for keyword in ("$ref", "propertyNames"):
         if keyword in schema:
             return f"the keyword {keyword} is not supported by this gateway"
-    if isinstance(schema.get("items"), list):
-        return "items as a list is not supported by this gateway"
     inner = [
         schema[name]
-        for name in ("items", "not", "if", "then", "else", "additionalProperties")
+        for name in ("not", "if", "then", "else", "additionalProperties", "additionalItems", "contains")
         if name in schema
     ]
+    items = schema.get("items", ())
+    inner += items if isinstance(items, list | tuple) else [items]
     for name in ("allOf", "anyOf", "oneOf"):
         inner += schema.get(name, ())
     for name in ("properties", "patternProperties", "dependencies"):

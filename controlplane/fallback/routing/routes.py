@@ -43,7 +43,7 @@ class CompiledRoute:
         """Whether everything but the address matches."""
         if self.methods and context.method not in self.methods:
             return False
-        if self.networks and not self._is_near(context.exchange.peer[0]):
+        if self.networks and not self._is_near(context.client_ip):
             return False
         return self.condition is None or self.condition(context)
 

@@ -1,9 +1,14 @@
 """The address of a request: path, query and host, normalized as nginx does."""
 
+import ipaddress
 import re
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, unquote_to_bytes, urlencode
 
+from controlplane.fallback.http.headers import Headers
+
+# Who connects from this machine is a proxy in front of us and may say for whom it does.
+_TRUSTED_PEER = "127.0.0.1"
 _SLASHES = re.compile(r"/{2,}")
 
 
@@ -67,6 +72,21 @@ def host_name(host_header: str) -> str:
     if host.startswith("["):
         return host.partition("]")[0] + "]"
     return host.partition(":")[0]
+
+
+def client_address(peer: str, headers: Headers) -> str:
+    """The address of the client: the peer's, or what a proxy on this machine says in X-Real-IP."""
+    if peer != _TRUSTED_PEER or "x-real-ip" not in headers:
+        return peer
+    told = (headers.variable("x_real_ip", "x-real-ip") or "").rpartition(",")[2].strip()
+    if told.startswith("["):
+        told = told[1:].partition("]")[0]
+    elif told.count(":") == 1:
+        told = told.partition(":")[0]
+    try:
+        return str(ipaddress.ip_address(told))
+    except ValueError:
+        return peer
 
 
 def _from_absolute(target: str) -> str:

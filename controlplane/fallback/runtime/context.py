@@ -8,7 +8,7 @@ from controlplane.clock import Clock
 from controlplane.fallback import cjson
 from controlplane.fallback.http.exchange import BodyTooLarge, Exchange
 from controlplane.fallback.http.headers import ResponseHeaders
-from controlplane.fallback.runtime.address import Address, query_arguments, query_text
+from controlplane.fallback.runtime.address import Address, client_address, query_arguments, query_text
 
 if TYPE_CHECKING:
     from controlplane.fallback.llm.call import Call
@@ -64,6 +64,7 @@ class Context:
         "address",
         "bytes_sent",
         "call",
+        "client_ip",
         "clock",
         "consumer",
         "exchange",
@@ -91,6 +92,7 @@ class Context:
         self.headers = exchange.headers
         self.method = exchange.method
         self.host = host
+        self.client_ip = client_address(exchange.peer[0], exchange.headers)
         self.clock = clock
         self.started = clock.monotonic()
         self.plan: Plan | None = None

@@ -21,4 +21,4 @@ def hash_key(hash_on: str, key: str, context: Context) -> str:
             value = text if resolved else None
         case _:
             value = variable(key)(context)
-    return context.exchange.peer[0] if value is None else tostring(value)
+    return context.client_ip if value is None else tostring(value)

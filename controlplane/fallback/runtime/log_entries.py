@@ -49,7 +49,7 @@ def full_entry(context: Context) -> Entry:
             "size": context.bytes_sent,
         },
         "server": {"hostname": socket.gethostname(), "version": "3.18.0"},
-        "client_ip": context.exchange.peer[0],
+        "client_ip": context.client_ip,
         "start_time": int((context.clock.now() - context.elapsed) * 1000),
         "latency": context.elapsed * 1000,
         "service_id": (plan.service_id or "") if plan is not None else context.host,

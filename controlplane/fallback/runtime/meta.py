@@ -13,7 +13,8 @@ BodyFilter = Callable[[Context, bytes, bool], bytes]
 
 
 def is_disabled(conf: dict[str, Any]) -> bool:
-    return bool((conf.get("_meta") or {}).get("disable"))
+    meta = conf.get("_meta")
+    return isinstance(meta, dict) and meta.get("disable") is True
 
 
 def priority_of(plugin: Plugin) -> int:

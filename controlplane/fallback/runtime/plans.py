@@ -1,6 +1,6 @@
 """Compiles plans when they are first needed, and forgets them when an object behind them changes."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import structlog
 
@@ -16,6 +16,7 @@ from controlplane.fallback.state.objects import StoredObject
 from controlplane.fallback.state.store import Change, Store
 
 Registry = Mapping[str, type[Plugin]]
+MaybePlugins = Mapping[str, Plugin | None]
 
 _NOTHING = Phases()
 _KINDS_WITH_VARIABLES = (
@@ -46,7 +47,7 @@ class Plans:
         self._registry = registry
         self._services = services
         self._environ = environ
-        self._plugins: dict[str, Plugins] = {}
+        self._plugins: dict[str, MaybePlugins] = {}
         self._plans: dict[str, Plan] = {}
         self._global: Phases | None = None
         self._global_plugins: Plugins = {}
@@ -93,10 +94,7 @@ class Plans:
         value = route.value
         service = self._parent("services", value.get("service_id"), Reply(404))
         shared = self._parent("plugin_configs", value.get("plugin_config_id"), Reply(503))
-        plugins: dict[str, Plugin] = {}
-        for parent in (service, shared, route):
-            if parent is not None:
-                plugins.update(self._instances(parent))
+        plugins = self._merge(parent for parent in (service, shared, route) if parent is not None)
         service_value = service.value if service is not None else {}
         return Plan(
             route_id=route.id,
@@ -105,8 +103,8 @@ class Plans:
             service_id=service.id if service is not None else None,
             service_name=service_value.get("name"),
             upstream=self._upstream(route, service),
-            plugins=plugins,
-            phases=compile_phases(plugins.values()),
+            plugins=_enabled(plugins),
+            phases=compile_phases(_enabled(plugins).values()),
         )
 
     def _upstream(self, route: StoredObject, service: StoredObject | None) -> Upstream | Reply:
@@ -134,17 +132,21 @@ class Plans:
             raise MissingObject(missing)
         return stored
 
+    def _merge(self, parents: Iterable[StoredObject]) -> MaybePlugins:
+        """The plugins of several objects; the later one replaces the earlier, also where it is disabled."""
+        merged: dict[str, Plugin | None] = {}
+        for parent in parents:
+            merged.update(self._instances(parent))
+        return merged
+
     def _merge_consumer(self, plan: Plan, identity: Identity) -> Plan:
-        own: dict[str, Plugin] = {}
         group = self._parent("consumer_groups", identity.group_id, Reply(503))
         consumer = self._store.get(f"/consumers/{identity.username}")
-        for parent in (group, consumer):
-            if parent is not None:
-                own.update(self._instances(parent))
+        own = self._merge(parent for parent in (group, consumer) if parent is not None)
         if not own:
             return plan
-        merged = {**plan.plugins, **own}
-        brought = [plugin for name, plugin in own.items() if name not in plan.plugins]
+        merged = _enabled({**plan.plugins, **own})
+        brought = [plugin for name, plugin in _enabled(own).items() if name not in plan.plugins]
         return Plan(
             route_id=plan.route_id,
             route_key=plan.route_key,
@@ -161,7 +163,7 @@ class Plans:
         merged: dict[str, Plugin] = {}
         twice: set[str] = set()
         for rule in self._store.all("global_rules"):
-            for name, plugin in self._instances(rule).items():
+            for name, plugin in _enabled(self._instances(rule)).items():
                 if name in merged:
                     twice.add(name)
                 merged[name] = plugin
@@ -170,19 +172,22 @@ class Plans:
             del merged[name]
         return merged
 
-    def _instances(self, stored: StoredObject) -> Plugins:
-        """The enabled plugins of one object, made once for each version of it."""
+    def _instances(self, stored: StoredObject) -> MaybePlugins:
+        """The plugins of one object, made once for each version of it; None for one that is disabled."""
         plugins = self._plugins.get(stored.key)
         if plugins is None:
             plugins = self._plugins[stored.key] = dict(self._make(stored))
         return plugins
 
-    def _make(self, stored: StoredObject) -> list[tuple[str, Plugin]]:
-        made = []
+    def _make(self, stored: StoredObject) -> list[tuple[str, Plugin | None]]:
+        made: list[tuple[str, Plugin | None]] = []
         owner = _owner(stored)
         for name, conf in (stored.value.get("plugins") or {}).items():
             kind = self._registry.get(name)
-            if kind is None or not isinstance(conf, dict) or is_disabled(conf):
+            if kind is None or not isinstance(conf, dict):
+                continue
+            if is_disabled(conf):
+                made.append((name, None))
                 continue
             conf = resolve_references(conf, self._environ)
             for_consumer = stored.kind in ("consumers", "credentials") and kind.consumer_schema is not None
@@ -220,6 +225,10 @@ class Plans:
 
 def _reads_body(stored: StoredObject) -> bool:
     return b"post_arg" in stored.plain or b"request_body" in stored.plain
+
+
+def _enabled(plugins: MaybePlugins) -> Plugins:
+    return {name: plugin for name, plugin in plugins.items() if plugin is not None}
 
 
 def _owner(stored: StoredObject) -> Owner:

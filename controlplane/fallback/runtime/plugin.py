@@ -77,6 +77,11 @@ class Plugin:
         """What is wrong with a configuration that meets the schema, or None."""
         return None
 
+    @classmethod
+    def in_other_words(cls, conf: Conf, problem: str) -> str:
+        """How APISIX says that a configuration does not meet the schema, where it has words of its own."""
+        return problem
+
     @cached_property
     def conf_version(self) -> str:
         """A checksum of the configuration: the same on every node, and on a real APISIX."""

@@ -142,7 +142,9 @@ def _body_of(reply: Reply) -> tuple[bytes, str | None]:
     match reply.body:
         case None:
             page = error_page(reply.status)
-            return (page, "text/html; charset=utf-8") if page is not None else (b"", None)
+            if page is not None:
+                return page, "text/html; charset=utf-8"
+            return b"", "text/plain; charset=utf-8" if reply.status == 200 else None
         case dict() as value:
             return cjson.encode(value) + b"\n", "text/plain; charset=utf-8"
         case bytes() as data:

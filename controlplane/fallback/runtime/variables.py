@@ -165,7 +165,7 @@ _KNOWN: dict[str, Getter] = {
     "scheme": lambda context: "http",
     "server_protocol": lambda context: f"HTTP/{context.exchange.http_version}",
     "server_port": lambda context: str(context.exchange.port),
-    "remote_addr": lambda context: context.exchange.peer[0],
+    "remote_addr": lambda context: context.client_ip,
     "realip_remote_addr": lambda context: context.exchange.peer[0],
     "remote_port": lambda context: str(context.exchange.peer[1]),
     "content_type": lambda context: context.headers.get("content-type"),

@@ -6,7 +6,7 @@ METHODS = ["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "CONNECT"
 
 ID = {
     "anyOf": [
-        {"type": "string", "minLength": 1, "maxLength": 64, "pattern": r"^[a-zA-Z0-9\-_.]+$"},
+        {"type": "string", "minLength": 1, "maxLength": 64, "pattern": "^[a-zA-Z0-9-_.]+$"},
         {"type": "integer", "minimum": 1},
     ]
 }
@@ -20,7 +20,7 @@ LABELS = {
 }
 TIMESTAMP = {"type": "integer"}
 METHOD = {"type": "string", "enum": METHODS}
-HOST = {"type": "string", "pattern": r"^\*$|^\*?[0-9a-zA-Z\-._\[\]:]+$"}
+HOST = {"type": "string", "pattern": r"^\*$|^\*?[0-9a-zA-Z-._\[\]:]+$"}
 _IPV4_PART = r"([0-9]|[1-9][0-9]|1[0-9]{2}|2[0-4][0-9]|25[0-5])"
 IP = [
     {"title": "IPv4", "type": "string", "format": "ipv4"},
@@ -47,14 +47,23 @@ TIMEOUT = {
     "required": ["connect", "send", "read"],
 }
 PLUGINS = {"type": "object"}
+SCRIPT = {"type": "string", "minLength": 10, "maxLength": 100 * 1024}
+URI = {"type": "string", "pattern": r"^[^\/]+:\/\/([\da-zA-Z.-]+|\[[\da-fA-F:]+\])(:\d+)?"}
 META = {
     "type": "object",
     "properties": {
         "disable": {"type": "boolean"},
         "error_response": {"oneOf": [{"type": "string"}, {"type": "object"}]},
-        "priority": {"type": "integer"},
-        "filter": {"type": "array"},
-        "pre_function": {"type": "string"},
+        "priority": {"type": "integer", "description": "priority of plugins by customized order"},
+        "filter": {
+            "type": "array",
+            "description": "filter determines whether the plugin needs to be executed at runtime",
+        },
+        "pre_function": {
+            "type": "string",
+            "description": "function to be executed in each phase before execution of plugins. "
+            "The pre_function will have access to two arguments: `conf` and `ctx`.",
+        },
     },
     "additionalProperties": False,
 }
@@ -108,7 +117,7 @@ ACTIVE_CHECK = {
                 "timeouts": _count(3),
             },
         },
-        "req_headers": {"type": "array", "minItems": 1, "items": {"type": "string"}},
+        "req_headers": {"type": "array", "minItems": 1, "items": {"type": "string", "uniqueItems": True}},
     },
 }
 PASSIVE_CHECK = {
@@ -174,7 +183,20 @@ UPSTREAM: dict[str, Any] = {
         retries={"type": "integer", "minimum": 0},
         retry_timeout={"type": "number", "minimum": 0},
         timeout=TIMEOUT,
-        tls={"type": "object", "properties": {"verify": {"type": "boolean", "default": False}}},
+        tls={
+            "type": "object",
+            "properties": {
+                "client_cert_id": ID,
+                "client_cert": {"type": "string", "minLength": 128, "maxLength": 64 * 1024},
+                "client_key": {"type": "string", "minLength": 64, "maxLength": 64 * 1024},
+                "verify": {"type": "boolean", "default": False},
+            },
+            "dependencies": {
+                "client_cert": {"required": ["client_key"]},
+                "client_key": {"required": ["client_cert"]},
+                "client_cert_id": {"not": {"required": ["client_cert", "client_key"]}},
+            },
+        },
         keepalive_pool={
             "type": "object",
             "properties": {
@@ -200,7 +222,10 @@ UPSTREAM: dict[str, Any] = {
             "default": "http",
         },
         discovery_type={"type": "string"},
-        discovery_args={"type": "object"},
+        discovery_args={
+            "type": "object",
+            "properties": {"namespace_id": {"type": "string"}, "group_name": {"type": "string"}},
+        },
         pass_host={"type": "string", "enum": ["pass", "node", "rewrite"], "default": "pass"},
         upstream_host=HOST,
         service_name=NAME,
@@ -235,6 +260,9 @@ ROUTE: dict[str, Any] = {
         upstream=UPSTREAM,
         service_id=ID,
         upstream_id=ID,
+        filter_func={"type": "string", "minLength": 10, "pattern": "^function"},
+        script=SCRIPT,
+        script_id=ID,
         enable_websocket={"type": "boolean"},
         status={"type": "integer", "enum": [1, 0], "default": 1},
     ),
@@ -243,7 +271,12 @@ ROUTE: dict[str, Any] = {
         _at_most_one_of("host", "hosts"),
         _at_most_one_of("remote_addr", "remote_addrs"),
     ],
-    "anyOf": [{"required": [target, address]} for address in ("uri", "uris") for target in _TARGETS],
+    "anyOf": [
+        *({"required": [target, address]} for address in ("uri", "uris") for target in _TARGETS),
+        {"required": ["script", "uri"]},
+        {"required": ["script", "uris"]},
+    ],
+    "not": {"anyOf": [{"required": ["script", "plugins"]}, {"required": ["script", "plugin_config_id"]}]},
     "additionalProperties": False,
 }
 
@@ -253,6 +286,7 @@ SERVICE: dict[str, Any] = {
         plugins=PLUGINS,
         upstream=UPSTREAM,
         upstream_id=ID,
+        script=SCRIPT,
         enable_websocket={"type": "boolean"},
         hosts={"type": "array", "items": HOST, "minItems": 1, "uniqueItems": True},
     ),
@@ -277,7 +311,20 @@ CONSUMER: dict[str, Any] = {
 
 CREDENTIAL: dict[str, Any] = {
     "type": "object",
-    "properties": _described(plugins={"type": "object", "maxProperties": 1}),
+    "properties": _described(
+        id={
+            "oneOf": [
+                ID,
+                {
+                    "type": "string",
+                    "minLength": 15,
+                    "maxLength": 128,
+                    "pattern": "^[a-zA-Z0-9-_]+/credentials/[a-zA-Z0-9-_.]+$",
+                },
+            ]
+        },
+        plugins={"type": "object", "maxProperties": 1},
+    ),
     "additionalProperties": False,
 }
 
@@ -306,7 +353,7 @@ SECRETS: dict[str, dict[str, Any]] = {
     "vault": {
         "type": "object",
         "properties": {
-            "uri": {"type": "string"},
+            "uri": URI,
             "prefix": {"type": "string"},
             "token": {"type": "string"},
             "namespace": {"type": "string"},

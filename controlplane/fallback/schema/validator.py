@@ -4,7 +4,6 @@ Two of its habits matter: an empty table is both an object and an array, and a c
 the value that it is given. Whoever wants the value as it was sent checks a copy.
 """
 
-import ipaddress
 import operator
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -14,6 +13,7 @@ from typing import Any
 
 from controlplane.fallback.cjson import encode
 from controlplane.fallback.lua_values import tostring
+from controlplane.fallback.schema import rarer
 
 Schema = Mapping[str, Any]
 
@@ -25,9 +25,11 @@ _BOUNDS: tuple[tuple[str, Callable[[Any, Any], bool], str], ...] = (
 )
 
 
-def check(schema: Schema, value: Any) -> str | None:  # any JSON value
+def check(schema: Schema | bool, value: Any) -> str | None:  # any JSON value
     """What is wrong with the value, or None. Defaults of objects inside the value are filled in."""
-    for part in (_type, _object, _array, _string, _number, _enum, _combined, _conditional, _format):
+    if isinstance(schema, bool):
+        return None if schema else "expect false always"
+    for part in (_type, _object, _array, _string, _number, _enum, _combined, _conditional, _rarer):
         problem = part(schema, value)
         if problem is not None:
             return problem
@@ -78,12 +80,20 @@ def _is_number(value: Any) -> bool:
 
 def _type(schema: Schema, value: Any) -> str | None:
     wanted = schema.get("type")
-    if wanted is None or _is(wanted, value):
+    if wanted is None:
+        return None
+    if isinstance(wanted, list):
+        if any(_is(kind, value) for kind in wanted):
+            return None
+        return f"wrong type: expected one of {', '.join(wanted)}, got {lua_type(value)}"
+    if _is(wanted, value):
         return None
     return f"wrong type: expected {wanted}, got {lua_type(value)}"
 
 
 def _object(schema: Schema, value: Any) -> str | None:
+    if value == []:
+        value = {}
     if not isinstance(value, dict):
         return None
     return (
@@ -96,7 +106,7 @@ def _object(schema: Schema, value: Any) -> str | None:
 
 
 def _properties(schema: Schema, value: dict[str, Any]) -> str | None:
-    properties: Mapping[str, Schema] = schema.get("properties", {})
+    properties: Mapping[str, Schema | bool] = schema.get("properties", {})
     required = schema.get("required", ())
     for name, inner in properties.items():
         if name in value:
@@ -105,7 +115,7 @@ def _properties(schema: Schema, value: dict[str, Any]) -> str | None:
                 return f"property {quoted(name)} validation failed: {problem}"
         elif name in required:
             return f"property {quoted(name)} is required"
-        elif "default" in inner:
+        elif not isinstance(inner, bool) and inner.get("default") is not None:
             value[name] = deepcopy(inner["default"])
     return None
 
@@ -167,6 +177,8 @@ def _property_count(schema: Schema, value: dict[str, Any]) -> str | None:
 
 
 def _array(schema: Schema, value: Any) -> str | None:
+    if value == {}:
+        value = []
     if not isinstance(value, list):
         return None
     least, most = schema.get("minItems"), schema.get("maxItems")
@@ -175,7 +187,11 @@ def _array(schema: Schema, value: Any) -> str | None:
     if most is not None and len(value) > most:
         return f"expect array to have at most {most} items"
     items = schema.get("items")
-    if items is not None:
+    if isinstance(items, list):
+        problem = rarer.tuple_problem(schema, value, check)
+        if problem is not None:
+            return problem
+    elif items is not None:
         for index, item in enumerate(value, 1):
             problem = check(items, item)
             if problem is not None:
@@ -213,12 +229,12 @@ def _number(schema: Schema, value: Any) -> str | None:
         bound = schema.get(name)
         if bound is not None and breaks(value, bound):
             return f"expected {tostring(value)} to be {words} {tostring(bound)}"
-    return None
+    return rarer.multiple_problem(schema, value)
 
 
 def _enum(schema: Schema, value: Any) -> str | None:
     allowed = schema.get("enum")
-    if allowed is None or any(value == one and lua_type(value) == lua_type(one) for one in allowed):
+    if allowed is None or any(rarer.equal(value, one) for one in allowed):
         return None
     return "matches none of the enum values"
 
@@ -230,7 +246,9 @@ def _combined(schema: Schema, value: Any) -> str | None:
             return f"allOf {number} failed: {problem}"
     if "anyOf" in schema and all(check(inner, value) is not None for inner in schema["anyOf"]):
         needed = [
-            encode(list(inner["required"])).decode() for inner in schema["anyOf"] if "required" in inner
+            encode(list(inner["required"])).decode()
+            for inner in schema["anyOf"]
+            if not isinstance(inner, bool) and "required" in inner
         ]
         return "object matches none of the required" + (": " + " or ".join(needed) if needed else "")
     if "oneOf" in schema:
@@ -256,16 +274,12 @@ def _conditional(schema: Schema, value: Any) -> str | None:
     return None
 
 
-def _format(schema: Schema, value: Any) -> str | None:
-    wanted = schema.get("format")
-    if wanted is None or not isinstance(value, str):
-        return None
-    address = ipaddress.IPv4Address if wanted == "ipv4" else ipaddress.IPv6Address
-    try:
-        address(value)
-    except ValueError:
-        return f"expect valid {wanted} format but got: {value}"
-    return None
+def _rarer(schema: Schema, value: Any) -> str | None:
+    return (
+        rarer.format_problem(schema, value)
+        or rarer.const_problem(schema, value)
+        or rarer.contains_problem(schema, value, check)
+    )
 
 
 @lru_cache(maxsize=512)
