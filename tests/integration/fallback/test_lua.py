@@ -17,7 +17,7 @@ async def test_a_function_answers_a_call_itself(bench: Bench) -> None:
     await bench.route(pre("return function(conf, ctx) return 418, {who = ctx.var.http_x_who} end"))
     reply = await bench.call(X_Who="ann")
     assert (reply.status_code, reply.json()) == (418, {"who": "ann"})
-    await bench.route(pre("return function() ngx.say('a', 'b') ngx.exit(202) end"))
+    await bench.route(pre("return function() ngx.status = 202 ngx.say('a', 'b') ngx.exit(500) end"))
     reply = await bench.call()
     assert (reply.status_code, reply.text) == (202, "ab\n")
 
