@@ -18,6 +18,7 @@ from controlplane.api.access import Gate, guard
 from controlplane.api.accounts import accounts_router
 from controlplane.api.documents import documents_router
 from controlplane.api.health import health_router
+from controlplane.api.history import history_router
 from controlplane.api.openapi import openapi_router
 from controlplane.api.problems import on_any_error, on_http_error, on_sluice_error
 from controlplane.api.resources import resource_router
@@ -56,6 +57,7 @@ def create_app(
         *(resource_router(kind) for kind in Kind),
         state_router(),
         documents_router(),
+        history_router(),
         accounts_router(),
     ]
     for router in protected:

@@ -1,23 +1,20 @@
-"""Whole documents, and the revisions that writes leave behind."""
+"""Whole documents."""
 
 from dataclasses import asdict
 
-from litestar import Response, Router, get, post
-from litestar.params import FromPath
+from litestar import Response, Router, post
 from pydantic import ValidationError
 
 from controlplane.api.access import author_of, needs
 from controlplane.api.bodies import LARGEST_DOCUMENT, AnyRequest, read_json
-from controlplane.api.queries import flag, number, only
+from controlplane.api.queries import flag, only
 from controlplane.api.resources import PREFIX
 from controlplane.api.service import service_of
-from controlplane.api.views import record_view, reply
+from controlplane.api.views import reply
 from controlplane.core.access import Permission
 from controlplane.core.problems import problems_of
 from controlplane.core.spec import Document
 from controlplane.errors import InvalidSpec
-
-_LARGEST_REVISION = 2**62
 
 
 @post("/apply", name="apply", status_code=200, opt=needs(Permission.WRITE))
@@ -43,25 +40,5 @@ async def apply(request: AnyRequest) -> Response[bytes]:
     )
 
 
-@get("/revisions", name="list_revisions", opt=needs(Permission.READ))
-async def list_revisions(request: AnyRequest) -> Response[bytes]:
-    """Every write, the newest first; `cursor` goes on where the last page ended."""
-    values = only(request, ("limit", "cursor"))
-    limit = number(values.get("limit", "50"), "limit", largest=500)
-    before = number(values["cursor"], "cursor", largest=_LARGEST_REVISION) if "cursor" in values else None
-    found = await service_of(request).store.revisions(before, limit)
-    cursor = str(found[-1].id) if len(found) == limit else None
-    return reply({"items": [record_view(item) for item in found], "next_cursor": cursor})
-
-
-@get("/revisions/{revision:str}", name="read_revision", opt=needs(Permission.READ))
-async def read_revision(request: AnyRequest, revision: FromPath[str]) -> Response[bytes]:
-    """One write, with what it changed; secrets are masked."""
-    only(request, ())
-    wanted = number(revision, "revision", largest=_LARGEST_REVISION)
-    head, changes = await service_of(request).store.revision(wanted)
-    return reply({**record_view(head), "changes": [record_view(change) for change in changes]})
-
-
 def documents_router() -> Router:
-    return Router(path=PREFIX, route_handlers=[apply, list_revisions, read_revision])
+    return Router(path=PREFIX, route_handlers=[apply])

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from litestar import Response, Router, get
 
 from controlplane.api.openapi_access import access_paths
+from controlplane.api.openapi_history import history_paths
 from controlplane.api.openapi_parts import (
     CHANGE,
     DELETE,
@@ -72,7 +73,12 @@ def openapi_document() -> Part:
         "servers": [{"url": "/"}],
         "security": [{"token": []}],
         "tags": [{"name": tag} for tag in (*Kind, "apply", "revision", "account", "session", "service")],
-        "paths": paths | _state_paths() | _document_paths() | access_paths() | _service_paths(),
+        "paths": paths
+        | _state_paths()
+        | _document_paths()
+        | history_paths()
+        | access_paths()
+        | _service_paths(),
         "components": {
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
             "schemas": schemas(),
@@ -152,8 +158,6 @@ def _state_paths() -> Part:
 
 
 def _document_paths() -> Part:
-    revision = parameter("revision", "path", {"type": "integer", "minimum": 1}, "its number")
-    page = [_filter("limit"), _filter("cursor")]
     dry_run = [parameter("dry_run", "query", {"type": "boolean"}, "say what would change, change nothing")]
     example = {
         "version": 1,
@@ -173,13 +177,6 @@ def _document_paths() -> Part:
                 parameters=dry_run,
                 description="Creates and updates what differs, in one revision; deletes nothing.",
             )
-        },
-        f"{PREFIX}/revisions": {
-            "get": operation("list revisions", "revision", page_of(ref("Revision")), LIST, parameters=page)
-        },
-        f"{PREFIX}/revisions/{{revision}}": {
-            "parameters": [revision],
-            "get": operation("read a revision", "revision", ref("RevisionWithChanges"), READ),
         },
     }
 

@@ -87,6 +87,12 @@ def schemas() -> Part:
         "required": [*head["required"], "changes"],
         "properties": head["properties"] | {"changes": changes},
     }
+    number = {"type": "integer"}
+    made["Comparison"] = {
+        "type": "object",
+        "required": ["from", "to", "changes"],
+        "properties": {"from": number, "to": number, "changes": changes},
+    }
     return made
 
 

@@ -23,11 +23,11 @@ def only(request: AnyRequest, known: Collection[str]) -> dict[str, str]:
         if name not in known:
             meant = nearest(name, sorted(known))
             remedy = f"did you mean {meant}?" if meant else "remove it"
-            raise _wrong(visible(name), "is no parameter of this address", remedy)
+            raise wrong(visible(name), "is no parameter of this address", remedy)
         if name in values:
-            raise _wrong(name, "is given twice", "keep one of them")
+            raise wrong(name, "is given twice", "keep one of them")
         if not value.isprintable() or any("\ud800" <= char <= "\udfff" for char in value):
-            raise _wrong(name, "has characters that no name has", "remove them")
+            raise wrong(name, "has characters that no name has", "remove them")
         values[name] = value
     return values
 
@@ -54,13 +54,13 @@ def list_query(request: AnyRequest, kind: Kind) -> Query:
 
 def number(text: str, name: str, *, largest: int) -> int:
     if not text.isascii() or not text.isdigit() or len(text) > 18 or not 1 <= int(text) <= largest:
-        raise _wrong(name, f"must be a whole number from 1 to {largest}", "correct it")
+        raise wrong(name, f"must be a whole number from 1 to {largest}", "correct it")
     return int(text)
 
 
 def flag(text: str, name: str) -> bool:
     if text not in ("true", "false"):
-        raise _wrong(name, "must be true or false", "correct it")
+        raise wrong(name, "must be true or false", "correct it")
     return text == "true"
 
 
@@ -70,9 +70,10 @@ def wanted_versions(request: AnyRequest) -> tuple[int, ...] | None:
     if header is None or header.strip() == "*":
         return None
     if not _ETAGS.fullmatch(header):
-        raise _wrong("If-Match", "is no list of ETags", 'send the ETag as it came, such as "7"')
+        raise wrong("If-Match", "is no list of ETags", 'send the ETag as it came, such as "7"')
     return tuple(int(version) for version in _VERSION.findall(header))
 
 
-def _wrong(field: str, message: str, remedy: str) -> InvalidRequest:
+def wrong(field: str, message: str, remedy: str) -> InvalidRequest:
+    """A parameter that cannot be understood."""
     return InvalidRequest("the request cannot be understood", problems=[Problem(field, message, remedy)])

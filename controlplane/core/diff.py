@@ -116,8 +116,10 @@ def shown(value: Json, beside: Json = None) -> str:
         text = "[" + ", ".join(map(shown, value)) + "]"
     elif isinstance(value, str):
         text = f'"{value}"'
+    elif isinstance(value, bool):
+        text = str(value).lower()
     else:
-        text = {True: "true", False: "false", None: "null"}.get(value, str(value))
+        text = "null" if value is None else str(value)
     return text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 1] + "…"
 
 

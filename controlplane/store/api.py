@@ -7,6 +7,7 @@ from uuid import UUID
 from controlplane.core.access import Reach
 from controlplane.core.spec import Document
 from controlplane.store.accounts import Accounts
+from controlplane.store.history import History
 from controlplane.store.records import (
     Applied,
     Author,
@@ -15,8 +16,6 @@ from controlplane.store.records import (
     ObjectStatus,
     Page,
     Query,
-    Revision,
-    RevisionChange,
     Spec,
     Stored,
     Written,
@@ -34,6 +33,10 @@ class DeclaredStore(Protocol):
     @property
     def accounts(self) -> Accounts:
         """Who may use the control plane."""
+
+    @property
+    def history(self) -> History:
+        """What was written before."""
 
     def within(self, reach: Reach) -> "DeclaredStore":
         """The same store for somebody of one tenant: whatever lies beyond is as if it were not there."""
@@ -70,12 +73,6 @@ class DeclaredStore(Protocol):
 
     async def apply(self, document: Document, author: Author, *, dry_run: bool = False) -> Applied:
         """Make a whole document so, in one revision: create and update what differs, delete nothing."""
-
-    async def revisions(self, before: int | None, limit: int) -> Sequence[Revision]:
-        """The newest first."""
-
-    async def revision(self, number: int) -> tuple[Revision, Sequence[RevisionChange]]:
-        """One revision with what it changed."""
 
     async def gateway_status(self, gateway: UUID) -> GatewayStatus:
         """How a gateway stands."""

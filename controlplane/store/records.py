@@ -138,15 +138,29 @@ class Revision:
     author: str
     source: str
     message: str
+    objects: int
+    """How many objects it changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class FieldDifference:
+    """One field that became another; both sides are fit to be shown."""
+
+    field: str
+    before: str
+    after: str
 
 
 @dataclass(frozen=True, slots=True)
 class RevisionChange:
-    """What a revision did to one object; secrets are masked."""
+    """What became of one object; secrets are masked."""
 
     kind: Kind
     name: str
     object_id: UUID
+    action: str
+    """`create`, `update` or `delete`."""
+    fields: Sequence[FieldDifference]
     before: Mapping[str, object] | None
     after: Mapping[str, object] | None
 

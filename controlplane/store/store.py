@@ -20,6 +20,7 @@ from controlplane.store import documents, rows
 from controlplane.store.accounts import Accounts
 from controlplane.store.applying import apply_document
 from controlplane.store.database import Connection, Database
+from controlplane.store.history import History
 from controlplane.store.reaching import found_by
 from controlplane.store.records import (
     Applied,
@@ -29,8 +30,6 @@ from controlplane.store.records import (
     ObjectStatus,
     Page,
     Query,
-    Revision,
-    RevisionChange,
     Spec,
     Stored,
     Written,
@@ -57,6 +56,7 @@ class Store:
         self._random = random or SystemRandom()
         self._reach = reach
         self.accounts = Accounts(database, sealer, self._random)
+        self.history = History(database, reach)
 
     def within(self, reach: Reach) -> "Store":
         return Store(self.database, self.sealer, self._random, reach)
@@ -122,34 +122,6 @@ class Store:
     async def apply(self, document: Document, author: Author, *, dry_run: bool = False) -> Applied:
         return await apply_document(self._change(author), document, dry_run=dry_run)
 
-    async def revisions(self, before: int | None, limit: int) -> Sequence[Revision]:
-        async with self.database.connection() as connection:
-            found = await connection.fetch(
-                "SELECT id, created_at, author, source, message FROM revision r "
-                "WHERE ($1::bigint IS NULL OR id < $1) AND ($3::uuid IS NULL OR EXISTS (SELECT "
-                "FROM revision_change c WHERE c.revision_id = r.id AND c.tenant_id = $3)) "
-                "ORDER BY id DESC LIMIT $2",
-                before,
-                limit,
-                self._tenant,
-            )
-        return [Revision(**record) for record in found]
-
-    async def revision(self, number: int) -> tuple[Revision, Sequence[RevisionChange]]:
-        async with self.database.connection() as connection:
-            head = await connection.fetchrow(
-                "SELECT id, created_at, author, source, message FROM revision WHERE id = $1", number
-            )
-            found = await connection.fetch(
-                "SELECT kind, name, object_id, before, after FROM revision_change "
-                "WHERE revision_id = $1 AND ($2::uuid IS NULL OR tenant_id = $2) ORDER BY id",
-                number,
-                self._tenant,
-            )
-            if head is None or (self._tenant and not found):
-                raise NotFound(f"there is no revision {number}")
-        return Revision(**head), [_revision_change(record) for record in found]
-
     async def gateway_status(self, gateway: UUID) -> GatewayStatus:
         async with self.database.connection() as connection:
             state = await connection.fetchrow(
@@ -188,10 +160,6 @@ class Store:
             place = documents.secret_place(kind, row.id, name)
             texts[name] = secret.get("reference") or self.sealer.unseal(secret["sealed"], place)
         return texts
-
-    @property
-    def _tenant(self) -> UUID | None:
-        return self._reach.tenant_id if self._reach else None
 
     async def _find(self, connection: Connection, kind: Kind, ref: str, *, to_write: bool = False) -> Row:
         """An object by its name, or by its UUID."""
@@ -295,14 +263,6 @@ def _forbid_keyless(kind: Kind, removed: set[str]) -> None:
     if kind is Kind.KEY and removed:
         problem = Problem("key", "a key cannot be without its text", "delete the key, or disable it")
         raise InvalidSpec("this key would open nothing", problems=[problem])
-
-
-def _revision_change(record: Any) -> RevisionChange:  # Any: asyncpg ships no types
-    before, after = (
-        documents.masked(side["spec"], side["secrets"]) if side else None
-        for side in (record["before"], record["after"])
-    )
-    return RevisionChange(Kind(record["kind"]), record["name"], record["object_id"], before, after)
 
 
 def _uuid(text: str) -> UUID | None:

@@ -176,6 +176,11 @@ class Inventory(Base, table=True):
 class Revision(Base, table=True):
     """A write: one for every change of the desired state."""
 
+    __table_args__ = (
+        Index("ix_revision_source", "source", "id"),
+        Index("ix_revision_author", "author", "id"),
+    )
+
     id: int | None = Field(default=None, sa_column=Column(BigInteger, Identity(), primary_key=True))
     created_at: datetime = _moment()
     author: str = _text()
@@ -187,7 +192,10 @@ class RevisionChange(Base, table=True):
     """What a revision did to one object. Secrets are sealed, here too."""
 
     __tablename__ = "revision_change"
-    __table_args__ = (Index("ix_revision_change_object", "kind", "object_id", "revision_id"),)
+    __table_args__ = (
+        Index("ix_revision_change_object", "kind", "object_id", "revision_id"),
+        Index("ix_revision_change_name", "kind", "name"),
+    )
 
     id: int | None = Field(default=None, sa_column=Column(BigInteger, Identity(), primary_key=True))
     revision_id: int = Field(

@@ -9,6 +9,7 @@ from controlplane.core.gateways import GatewaySpec
 from controlplane.core.spec import Document, KeySpec, ProviderSpec, QueueSpec, TenantSpec
 from controlplane.errors import Conflict, InvalidSpec, NotFound, PreconditionFailed, StoreUnavailable
 from controlplane.settings import Settings
+from controlplane.store.history import HistoryQuery
 from controlplane.store.migrate import upgrade
 from controlplane.store.records import Kind, Query
 from controlplane.store.store import Store, open_store
@@ -87,9 +88,9 @@ async def test_every_write_has_its_revision_and_its_audit_row(store: Store) -> N
     await with_queue(store)
     await store.patch(Kind.QUEUE, "support", {"limits": [{"tokens": 5, "per": "1m"}]}, AUTHOR)
     await store.delete(Kind.QUEUE, "support", AUTHOR)
-    revisions = await store.revisions(None, 10)
+    revisions = await store.history.page(HistoryQuery(limit=10))
     assert [revision.id for revision in revisions] == [4, 3, 2, 1]
-    _, changes = await store.revision(3)
+    _, changes = await store.history.show(3)
     assert changes[0].after is not None
     assert changes[0].after["limits"] == [{"tokens": 5, "per": "1m"}]
     async with store.database.connection() as connection:
@@ -222,7 +223,7 @@ async def test_a_new_secret_in_a_document_is_a_change_of_that_field(store: Store
 
 async def test_writes_at_the_same_time_become_revisions_in_the_order_of_their_numbers(store: Store) -> None:
     await asyncio.gather(*(store.create(Kind.PROVIDER, provider(f"p{n}"), AUTHOR) for n in range(20)))
-    revisions = list(reversed(await store.revisions(None, 50)))
+    revisions = list(reversed(await store.history.page(HistoryQuery())))
     assert [revision.id for revision in revisions] == sorted(revision.id for revision in revisions)
     assert len(revisions) == 20
 
