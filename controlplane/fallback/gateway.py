@@ -15,6 +15,7 @@ from controlplane.fallback.admin.api import AdminApi
 from controlplane.fallback.admin.catalogue import Catalogue
 from controlplane.fallback.admin.checks import Checks
 from controlplane.fallback.admin.resources import Resources
+from controlplane.fallback.budgets.limiters import Limiters
 from controlplane.fallback.counters.local import LocalCounters
 from controlplane.fallback.counters.redis import RedisHub
 from controlplane.fallback.forwarding.forwarder import Forwarder
@@ -174,9 +175,10 @@ async def _services(
             task.cancel()
         await asyncio.gather(*background, return_exceptions=True)
 
-    pool, redis = Pool(), RedisHub()
+    pool, redis, limiters = Pool(), RedisHub(), Limiters(clock)
     stack.push_async_callback(pool.close)
     stack.push_async_callback(redis.close)
+    stack.push_async_callback(limiters.close)
     stack.push_async_callback(stop_background)
     stack.push_async_callback(close_plugins)
     spawn(_sweep(pool))
@@ -185,6 +187,7 @@ async def _services(
         random=chance,
         counters=LocalCounters(clock),
         redis=redis,
+        limiters=limiters,
         pool=pool,
         sandbox=Sandbox(clock),
         consumers=Consumers(store, environ),
@@ -212,6 +215,18 @@ def _watch(services: Services, traffic: Server) -> None:
         "The total number of client requests since APISIX started",
         (),
         lambda: [((), traffic.requests)],
+    )
+    watch(
+        "token_budget_degraded_total",
+        "Charges of token-budget that were decided without the shared counters",
+        ("how",),
+        services.limiters.degraded,
+    )
+    watch(
+        "token_budget_settlements",
+        "Settlements of token-budget that wait for the shared counters, or that were lost",
+        ("state",),
+        services.limiters.deferred,
     )
     watch(
         "upstream_status",

@@ -21,11 +21,13 @@ _USAGE_VARIABLES = (
 
 class Call:
     """One call. `usage` stays None until something is known of what it cost; `retry_after_s` is what the last
-    member that refused it has said.
+    member that refused it has said. `cap` is the most tokens that an answer may have, whatever the client
+    wrote.
     """
 
     __slots__ = (
         "attempt_started",
+        "cap",
         "limited",
         "protocol",
         "retries",
@@ -43,6 +45,7 @@ class Call:
         self.turn: Turn | None = None
         self.usage: Usage | None = None
         self.limited = False
+        self.cap: int | None = None
         self.retries = 0
         self.retry_after_s: float | None = None
         self.attempt_started = 0.0

@@ -34,8 +34,16 @@ _NOT_FORWARDED = frozenset(
 )
 
 
-def shape_body(body: Json, member: Member, protocol: LlmProtocol) -> tuple[Json, bool]:
-    """The body for a member, and whether it differs from the one that was given, which stays as it is."""
+_CAPS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
+
+
+def shape_body(
+    body: Json, member: Member, protocol: LlmProtocol, cap: int | None = None
+) -> tuple[Json, bool]:
+    """The body for a member, and whether it differs from the one that was given, which stays as it is.
+
+    No answer to it is longer than `cap` tokens.
+    """
     shaped: Json = copy.deepcopy(body) if protocol.name in member.patches else dict(body)
     changed = protocol.prepare(shaped)
     if member.options:
@@ -44,6 +52,8 @@ def shape_body(body: Json, member: Member, protocol: LlmProtocol) -> tuple[Json,
     capability = member.provider.capabilities.get(protocol.name)
     if member.cap and capability is not None and capability.cap_output(shaped, member.cap):
         changed = True
+    if cap is not None and capability is not None and capability.cap_field is not None:
+        changed = _cap(shaped, capability.cap_field, cap) or changed
     if protocol.name in member.patches:
         _merge(shaped, member.patches[protocol.name], force=member.patches_win)
         changed = True
@@ -51,6 +61,18 @@ def shape_body(body: Json, member: Member, protocol: LlmProtocol) -> tuple[Json,
         del shaped["model"]
         changed = True
     return shaped, changed
+
+
+def _cap(body: Json, field: str, most: int) -> bool:
+    """Let no answer be longer than that; True if the body was changed. A smaller cap stays."""
+    changed = False
+    present = [name for name in _CAPS if name in body]
+    for name in present or [field]:
+        value = body.get(name)
+        if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= most:
+            body[name] = most
+            changed = True
+    return changed
 
 
 def request_bytes(

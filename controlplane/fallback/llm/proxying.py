@@ -163,7 +163,7 @@ class _Attempt:
                 converted = to_chat(body, self._names)
             except InvalidMessages as error:
                 return Reply(400, {"error_msg": str(error)})
-        shaped, changed = shape_body(converted, member, target)
+        shaped, changed = shape_body(converted, member, target, self._call.cap)
         untouched = not changed and self._names is None
         data = (
             context.body if untouched and context.body else orjson.dumps(shaped, option=orjson.OPT_SORT_KEYS)

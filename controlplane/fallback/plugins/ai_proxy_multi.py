@@ -20,6 +20,7 @@ from controlplane.fallback.plugins.ai_options import (
     TRANSPORT,
 )
 from controlplane.fallback.plugins.ai_rate_limiting import AiRateLimiting
+from controlplane.fallback.plugins.token_budget import TokenBudget
 from controlplane.fallback.runtime.balancing import Priorities, Server, Turn, priorities
 from controlplane.fallback.runtime.context import Context, Passed, Reply, Streamed
 from controlplane.fallback.runtime.hash_keys import hash_key
@@ -139,29 +140,38 @@ class AiProxyMulti(Plugin):
             context.call = call
             return None
         call.turn = Turn(self._hash_key(context))
-        chosen = await self._pick(context, call.turn)
+        chosen = await self._pick(context, call, call.turn)
+        if isinstance(chosen, Reply):
+            return chosen
         if isinstance(chosen, str):
             return Reply(503, chosen)
         call.target = chosen
         context.call = call
         return None
 
-    async def _pick(self, context: Context, turn: Turn) -> Member | str:
+    async def _pick(self, context: Context, call: Call, turn: Turn) -> Member | str | Reply:
         """The next member that has something left, or why there is none."""
         if turn.among is None:
             turn.among = self._balancer()
         balancer = turn.among
-        limits = context.plan.plugins.get(AiRateLimiting.name) if context.plan is not None else None
+        plugins = context.plan.plugins if context.plan is not None else {}
+        limits, budget = plugins.get(AiRateLimiting.name), plugins.get(TokenBudget.name)
+        asked = limits if self._asks_limits and isinstance(limits, AiRateLimiting) else None
+        refused: Reply | None = None
         for _ in range(self._count):
             name = balancer.next(turn)
             if name is None:
-                return _ALL_TRIED if not balancer.has_one_level else "all upstream servers tried"
-            if not self._asks_limits or not isinstance(limits, AiRateLimiting):
-                return self._members[name]
-            if await limits.allows(context, name):
-                return self._members[name]
+                return refused or (_ALL_TRIED if not balancer.has_one_level else "all upstream servers tried")
+            if asked is None or await asked.allows(context, name):
+                if not isinstance(budget, TokenBudget):
+                    return self._members[name]
+                refused = await budget.admit(context, call, self._members[name])
+                if refused is None:
+                    return self._members[name]
+                if not budget.has_others(context):
+                    return refused
             turn.tried.add(name)
-        return _ALL_TRIED
+        return refused or _ALL_TRIED
 
     async def _after_failure(self, context: Context, call: Call, reply: Reply) -> Reply | None:
         """Choose another member, or give the failure to the client."""
@@ -185,9 +195,9 @@ class AiProxyMulti(Plugin):
         call.retries += 1
         if most is not None and call.retries > most:
             return reply
-        chosen = await self._pick(context, call.turn)
-        if isinstance(chosen, str):
-            return Reply(502, reply.body)
+        chosen = await self._pick(context, call, call.turn)
+        if isinstance(chosen, str | Reply):
+            return Reply(502, reply.body) if isinstance(chosen, str) else chosen
         self._log.info("falling back", failed=call.member, status=reply.status, next=chosen.name)
         call.target = chosen
         return None

@@ -22,6 +22,7 @@ from controlplane.fallback.plugins.request_id import RequestId
 from controlplane.fallback.plugins.request_validation import RequestValidation
 from controlplane.fallback.plugins.response_rewrite import ResponseRewrite
 from controlplane.fallback.plugins.serverless import ServerlessPostFunction, ServerlessPreFunction
+from controlplane.fallback.plugins.token_budget import TokenBudget
 from controlplane.fallback.runtime.plugin import Plugin
 
 _ALL: tuple[type[Plugin], ...] = (
@@ -46,6 +47,7 @@ _ALL: tuple[type[Plugin], ...] = (
     ResponseRewrite,
     ServerlessPostFunction,
     ServerlessPreFunction,
+    TokenBudget,
 )
 REGISTRY: Mapping[str, type[Plugin]] = {plugin.name: plugin for plugin in _ALL}
 

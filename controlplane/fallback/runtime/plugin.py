@@ -13,6 +13,7 @@ from controlplane.fallback.runtime.owner import Owner
 from controlplane.fallback.runtime.stable_json import stable_json
 
 if TYPE_CHECKING:
+    from controlplane.fallback.budgets.limiters import Limiters
     from controlplane.fallback.counters.local import LocalCounters
     from controlplane.fallback.counters.redis import RedisHub
     from controlplane.fallback.health.watching import HealthChecks
@@ -37,6 +38,7 @@ class Services:
     random: random.Random
     counters: "LocalCounters"
     redis: "RedisHub"
+    limiters: "Limiters"
     pool: "Pool"
     sandbox: "Sandbox"
     consumers: "Consumers"

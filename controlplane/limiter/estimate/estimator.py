@@ -21,7 +21,8 @@ class Estimate:
     """What to reserve for a call.
 
     `cap` is the most tokens an answer may have for the estimate to hold: send it along if the client did not.
-    A strict estimate is a true upper bound, unless `unbounded` says why there is none.
+    A strict estimate is a true upper bound, unless `unbounded` says why there is none. `guessed` says that the
+    size of the answer rests on nothing: no cap, and too few calls of this queue to have learnt from.
     """
 
     prompt_tokens: int
@@ -31,6 +32,7 @@ class Estimate:
     queue: str
     model: str
     text_bytes: int
+    guessed: bool = False
 
     @property
     def tokens(self) -> int:
@@ -86,23 +88,23 @@ class Estimator:
         unbounded = list(facts.unbounded)
         prompt = self._at_most(facts, size) if strict else self._likely(facts, model, text_bytes)
         caps = [known for known in (facts.cap, cap) if known is not None]
-        completion, sent_cap = 0, None
+        completion, sent_cap, guessed = 0, None, False
         if answers:
             sent_cap = min(caps, default=None)
             if sent_cap is None and strict:
                 unbounded.append("no max_tokens, and the queue has no cap of its own")
-            each = self._usual_answer(queue) if sent_cap is None else sent_cap
-            completion = each * facts.answers
-        return Estimate(prompt, completion, sent_cap, tuple(unbounded), queue, model, text_bytes)
+            usual = self._usual_answer(queue) if sent_cap is None else sent_cap
+            guessed = usual is None
+            completion = (self._first_answer_tokens if usual is None else usual) * facts.answers
+        return Estimate(prompt, completion, sent_cap, tuple(unbounded), queue, model, text_bytes, guessed)
 
     def learn(self, estimate: Estimate, *, prompt_tokens: int, completion_tokens: int) -> None:
         """What the call of that estimate really used."""
         remembered(self._answers, estimate.queue, AnswerSizes).learn(completion_tokens)
         remembered(self._ratios, estimate.model, TokensPerByte).learn(estimate.text_bytes, prompt_tokens)
 
-    def _usual_answer(self, queue: str) -> int:
-        learnt = remembered(self._answers, queue, AnswerSizes).quantile(self._quantile)
-        return self._first_answer_tokens if learnt is None else learnt
+    def _usual_answer(self, queue: str) -> int | None:
+        return remembered(self._answers, queue, AnswerSizes).quantile(self._quantile)
 
     def _at_most(self, facts: RequestFacts, size: int) -> int:
         """A token is at least a byte; what chat templates and tools add around the request comes on top."""

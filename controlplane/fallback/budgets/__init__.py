@@ -1,0 +1,1 @@
+"""What the plugin token-budget is made of: its configuration, its counters, its answers."""

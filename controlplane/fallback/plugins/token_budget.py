@@ -1,0 +1,154 @@
+"""token-budget: every limit of a call in one reservation, before the call; settled to the truth after it.
+
+Sluice's own plugin: docs/token-budget.md says what it promises.
+"""
+
+import asyncio
+from typing import ClassVar
+
+from controlplane.fallback.budgets.answers import (
+    clear_refusal,
+    refused,
+    show_degraded,
+    show_standing,
+    unbounded,
+)
+from controlplane.fallback.budgets.configuration import (
+    SCHEMA,
+    Budget,
+    budgets_of,
+    configuration_problem,
+)
+from controlplane.fallback.budgets.held import LEASE_S, Held
+from controlplane.fallback.budgets.sizes import NoUpperBound, Sizes, sizes_of
+from controlplane.fallback.llm.call import Call
+from controlplane.fallback.llm.members import Member
+from controlplane.fallback.plugins.redis_options import SECRETS, address_of, policy_problem
+from controlplane.fallback.runtime.context import Context, Reply
+from controlplane.fallback.runtime.owner import Owner
+from controlplane.fallback.runtime.plugin import Conf, Outcome, Plugin, Schema, Services
+from controlplane.limiter.limits import Limit
+from controlplane.limiter.results import Rejected
+
+_ONE_EACH = ("requests", "concurrency")
+_FALLS_BACK = "falls back"
+
+
+class TokenBudget(Plugin):
+    """Budgets of a queue, its members and every level above them, taken all at once or not at all."""
+
+    name = "token-budget"
+    priority = 1031
+    secrets = SECRETS
+    schema: ClassVar[Schema] = SCHEMA
+
+    @classmethod
+    def problem(cls, conf: Conf, services: Services) -> str | None:
+        return policy_problem(conf) or configuration_problem(conf)
+
+    def __init__(self, conf: Conf, owner: Owner, services: Services) -> None:
+        super().__init__(conf, owner, services)
+        self._budgets = budgets_of(conf)
+        self._titles = {budget.limit: budget.title for budget in self._budgets}
+        self._numbered = {budget.limit: (number, budget) for number, budget in enumerate(self._budgets, 1)}
+        self._by_member: dict[str | None, tuple[Budget, ...]] = {}
+        self._limiter = services.limiters.of(address_of(conf) if conf["policy"] == "redis" else None)
+        self._estimator = services.limiters.estimator
+        self._cap: int | None = conf.get("output_cap")
+        self._shows = conf["show_limit_headers"]
+        self._models: set[str] = set()
+
+    def access(self, context: Context) -> Outcome:
+        if self in context.notes:
+            return None  # the balancer has asked already, for the member that it chose
+        return self._enter(context)
+
+    def log(self, context: Context) -> None:
+        held: Held | None = context.notes.pop(self, None)
+        if held is None:
+            return
+        call = context.call
+        usage = call.usage if call is not None else None
+        if usage is not None or _may_have_cost(context):
+            held.settle(usage, self._estimator)
+        else:
+            held.cancel()
+
+    async def admit(self, context: Context, call: Call, member: Member) -> Reply | None:
+        """Take the budgets of a call to a member, after those of the member before it are given back.
+
+        None when it may go on. Otherwise the reply for the client, unless another member has more left.
+        """
+        before: Held | None = context.notes.pop(self, None)
+        if before is not None:
+            before.cancel()
+        budgets = self._of(member.name)
+        try:
+            sizes = self._sizes(context, call, member, budgets)
+        except NoUpperBound as error:
+            return unbounded(str(error))
+        call.cap = sizes.cap
+        return await self._take(context, budgets, sizes)
+
+    def has_others(self, context: Context) -> bool:
+        """Whether another member may have what the last one had not: no limit of all of them has refused."""
+        falls_back: bool = context.notes.get((self, _FALLS_BACK), False)
+        return falls_back
+
+    async def _enter(self, context: Context) -> Reply | None:
+        call = context.call
+        if call is not None and call.target is not None:
+            return await self.admit(context, call, call.target)
+        # No model's call: what can be counted of it are the call itself and its slot.
+        budgets = tuple(one for one in self._of(None) if one.limit.meter in _ONE_EACH)
+        return await self._take(context, budgets, None)
+
+    async def _take(self, context: Context, budgets: tuple[Budget, ...], sizes: Sizes | None) -> Reply | None:
+        charges: list[tuple[Limit, str, int]] = []
+        for budget in budgets:
+            key = budget.key(context)
+            if key is not None:
+                charges.append((budget.limit, key, sizes.amount(budget) if sizes is not None else 1))
+        taken = await self._limiter.reserve(charges, lease=LEASE_S, report=self._shows)
+        headers = context.response_headers
+        if isinstance(taken, Rejected):
+            refusals = taken.refusals
+            context.notes[(self, _FALLS_BACK)] = bool(refusals) and all(
+                self._numbered[refusal.limit][1].falls_back for refusal in refusals
+            )
+            code, message = self.conf["rejected_code"], self.conf.get("rejected_msg")
+            return refused(taken, self._titles, headers, code=code, message=message)
+        context.notes[self] = Held(self._limiter, taken, sizes, self.services.spawn)
+        clear_refusal(headers)
+        if self._shows:
+            show_standing(headers, taken.usage, self._numbered)
+        show_degraded(headers, taken.degraded)
+        return None
+
+    def _sizes(self, context: Context, call: Call, member: Member, budgets: tuple[Budget, ...]) -> Sizes:
+        model = member.options.get("model")
+        if isinstance(model, str) and model not in self._models:
+            self._models.add(model)
+            self.services.spawn(self._load_encoding(model))
+        return sizes_of(
+            self._estimator, context, call, member, budgets, queue=self.owner.resource_key, cap=self._cap
+        )
+
+    async def _load_encoding(self, model: str) -> None:
+        await asyncio.to_thread(self.services.limiters.encodings.load, [model])
+
+    def _of(self, member: str | None) -> tuple[Budget, ...]:
+        """The budgets that count a call to that member."""
+        found = self._by_member.get(member)
+        if found is None:
+            found = tuple(one for one in self._budgets if one.member in (None, member))
+            self._by_member[member] = found
+        return found
+
+
+def _may_have_cost(context: Context) -> bool:
+    """Whether a provider may have worked for a call that reports no usage: then it counts as reserved."""
+    if context.from_upstream:
+        return context.status < 400
+    asked = context.call is not None and context.call.attempt_started > 0
+    return context.status == 0 and asked  # the client left while the provider was at work
