@@ -47,10 +47,10 @@ class Sizes:
             answer = min(answer, limit // _GUESSED_SHARE)
         if meter == "prompt_tokens":
             return prompt
-        # What an answer may need must not keep a call out for ever: only its prompt, which is there, may do that.
-        return (
-            min(answer, limit) if meter == "completion_tokens" else min(prompt + answer, max(limit, prompt))
-        )
+        # What an answer may need must not keep a call out for ever; only its prompt, which is there, may.
+        if meter == "completion_tokens":
+            return min(answer, limit)
+        return min(prompt + answer, max(limit, prompt))
 
 
 def sizes_of(

@@ -21,8 +21,8 @@ class Estimate:
     """What to reserve for a call.
 
     `cap` is the most tokens an answer may have for the estimate to hold: send it along if the client did not.
-    A strict estimate is a true upper bound, unless `unbounded` says why there is none. `guessed` says that the
-    size of the answer rests on nothing: no cap, and too few calls of this queue to have learnt from.
+    A strict estimate is a true upper bound, unless `unbounded` says why there is none. `guessed`: the size of
+    the answer rests on nothing, neither on a cap nor on calls of this queue that were learnt from.
     """
 
     prompt_tokens: int
