@@ -33,6 +33,8 @@ from controlplane.fallback.runtime.owner import Owner
 from controlplane.fallback.runtime.plans import Plans
 from controlplane.fallback.runtime.plugin import Conf, Services
 from controlplane.fallback.runtime.traffic import Traffic
+from controlplane.fallback.secrets.asking import Asker
+from controlplane.fallback.secrets.keeper import Secrets
 from controlplane.fallback.state.objects import PREFIX
 from controlplane.fallback.state.store import Store
 from controlplane.settings import Settings
@@ -110,8 +112,15 @@ class Gateway:
         async with AsyncExitStack() as stack:
             store = Store.open(config.folder, config.master_key, secret_paths)
             stack.callback(store.close)
-            services = await _services(stack, store, clock, chance or random.SystemRandom(), environ or {})
-            plans = Plans(store, REGISTRY, services, environ or {})
+            pool = Pool()
+            stack.push_async_callback(pool.close)
+            secrets = Secrets(store, environ or {}, Asker(pool), clock)
+            services = await _services(
+                stack, store, clock, chance or random.SystemRandom(), pool, Consumers(store, secrets)
+            )
+            plans = Plans(store, REGISTRY, services, secrets)
+            await secrets.fetch()
+            services.spawn(secrets.keep_fresh())
             router = Router(store)
             forwarder = Forwarder(services, config.limits.body_bytes)
             traffic = Traffic(router, plans, forwarder, clock, body_limit=config.limits.body_bytes)
@@ -122,6 +131,7 @@ class Gateway:
                 checks,
                 Catalogue(REGISTRY),
                 services.metrics.text,
+                secrets,
             )
             admin_server = await stack.enter_async_context(
                 Server.listen(
@@ -148,7 +158,12 @@ class Gateway:
 
 
 async def _services(
-    stack: AsyncExitStack, store: Store, clock: Clock, chance: random.Random, environ: Mapping[str, str]
+    stack: AsyncExitStack,
+    store: Store,
+    clock: Clock,
+    chance: random.Random,
+    pool: Pool,
+    consumers: Consumers,
 ) -> Services:
     """Everything that plugins work with; closed with the stack."""
     background: set[asyncio.Task[None]] = set()
@@ -175,8 +190,7 @@ async def _services(
             task.cancel()
         await asyncio.gather(*background, return_exceptions=True)
 
-    pool, redis, limiters = Pool(), RedisHub(), Limiters(clock)
-    stack.push_async_callback(pool.close)
+    redis, limiters = RedisHub(), Limiters(clock)
     stack.push_async_callback(redis.close)
     stack.push_async_callback(limiters.close)
     stack.push_async_callback(stop_background)
@@ -190,7 +204,7 @@ async def _services(
         limiters=limiters,
         pool=pool,
         sandbox=Sandbox(clock),
-        consumers=Consumers(store, environ),
+        consumers=consumers,
         memory=Memory(),
         health=HealthChecks(pool, spawn),
         metrics=GatewayMetrics(),

@@ -17,6 +17,7 @@ from controlplane.fallback.admin.checks import Checks
 from controlplane.fallback.admin.kinds import KINDS
 from controlplane.fallback.admin.resources import Resources
 from controlplane.fallback.http.exchange import BodyTooLarge, Exchange
+from controlplane.fallback.secrets.keeper import Secrets
 
 MOST_BODY = 1536 * 1024
 ROOT = "/apisix/admin"
@@ -35,9 +36,11 @@ class AdminApi:
         checks: Checks,
         catalogue: Catalogue,
         metrics: Callable[[], str],
+        secrets: Secrets,
     ) -> None:
         self._key = key.encode()
         self._metrics = metrics
+        self._secrets = secrets
         self._resources = resources
         self._checks = checks
         self._catalogue = catalogue
@@ -53,6 +56,8 @@ class AdminApi:
                 exchange.respond(200, [("Content-Type", "text/plain")], self._metrics().encode())
                 return
             status, body = await self._answer(exchange, unquote(path), arguments)
+            if not self._secrets.complete:
+                await self._secrets.fetch()
         except Refused as refused:
             status, body = answer(refused.status, refused.body)
         except Unavailable as error:

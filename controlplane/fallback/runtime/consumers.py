@@ -1,14 +1,13 @@
 """Who calls: consumers and their credentials, found by the key that a request carries."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
+from controlplane.fallback.secrets.keeper import Secrets
+from controlplane.fallback.secrets.references import is_reference
 from controlplane.fallback.state.objects import StoredObject
 from controlplane.fallback.state.store import Change, Store
 
 UNIQUE = {"key-auth": "key"}
-_REFERENCES = ("$env://", "$secret://")
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,34 +20,17 @@ class Identity:
     custom_id: str | None
 
 
-def is_reference(value: Any) -> bool:  # any JSON value
-    """A text that stands for a secret kept elsewhere."""
-    return isinstance(value, str) and value.lower().startswith(_REFERENCES)
-
-
-def resolve_references(value: Any, environ: Mapping[str, str]) -> Any:  # any JSON value
-    """A copy with every `$env://NAME` replaced; what cannot be resolved stays as it is."""
-    if isinstance(value, dict):
-        return {name: resolve_references(item, environ) for name, item in value.items()}
-    if isinstance(value, list):
-        return [resolve_references(item, environ) for item in value]
-    if isinstance(value, str) and value.lower().startswith("$env://"):
-        return environ.get(value[len("$env://") :], value)
-    return value
-
-
 class Consumers:
-    """An index of keys that follows the store."""
+    """An index of keys that follows the store and the secrets."""
 
-    def __init__(self, store: Store, environ: Mapping[str, str]) -> None:
+    def __init__(self, store: Store, secrets: Secrets) -> None:
         self._store = store
-        self._environ = environ
+        self._secrets = secrets
         self._identities: dict[str, Identity | None] = {}
         self._keys: dict[tuple[str, str], dict[str, None]] = {}
-        for kind in ("consumers", "credentials"):
-            for stored in store.all(kind):
-                self._index(stored)
+        self._index_all()
         store.subscribe(self._changed)
+        secrets.subscribe(self._index_all)
 
     def find(self, plugin: str, key: str) -> Identity | None:
         """The consumer that a key belongs to; of several the one that was written last."""
@@ -95,6 +77,12 @@ class Consumers:
         if change.after is not None:
             self._index(change.after)
 
+    def _index_all(self) -> None:
+        self._keys.clear()
+        for kind in ("consumers", "credentials"):
+            for stored in self._store.all(kind):
+                self._index(stored)
+
     def _index(self, stored: StoredObject) -> None:
         for entry in self._entries(stored):
             self._keys.setdefault(entry, {})[stored.key] = None
@@ -103,7 +91,7 @@ class Consumers:
         plugins = stored.value.get("plugins") or {}
         found = []
         for plugin, attribute in UNIQUE.items():
-            key = resolve_references(plugins.get(plugin, {}).get(attribute), self._environ)
+            key = self._secrets.resolve(plugins.get(plugin, {}).get(attribute))
             if isinstance(key, str) and not is_reference(key):
                 found.append((plugin, key))
         return found

@@ -5,13 +5,14 @@ from collections.abc import Iterable, Mapping
 import structlog
 
 from controlplane.fallback.forwarding.upstreams import Upstream, compile_upstream
-from controlplane.fallback.runtime.consumers import Identity, resolve_references
+from controlplane.fallback.runtime.consumers import Identity
 from controlplane.fallback.runtime.context import Reply
 from controlplane.fallback.runtime.meta import is_disabled
 from controlplane.fallback.runtime.owner import Owner
 from controlplane.fallback.runtime.plan import Phases, Plan, Plugins, compile_phases, rewrite_steps
 from controlplane.fallback.runtime.plugin import Plugin, Services
 from controlplane.fallback.schema.validator import check
+from controlplane.fallback.secrets.keeper import Secrets
 from controlplane.fallback.state.objects import StoredObject
 from controlplane.fallback.state.store import Change, Store
 
@@ -40,13 +41,11 @@ class MissingObject(Exception):
 class Plans:
     """Plans by route, and by route and consumer."""
 
-    def __init__(
-        self, store: Store, registry: Registry, services: Services, environ: Mapping[str, str]
-    ) -> None:
+    def __init__(self, store: Store, registry: Registry, services: Services, secrets: Secrets) -> None:
         self._store = store
         self._registry = registry
         self._services = services
-        self._environ = environ
+        self._secrets = secrets
         self._plugins: dict[str, MaybePlugins] = {}
         self._plans: dict[str, Plan] = {}
         self._global: Phases | None = None
@@ -56,6 +55,7 @@ class Plans:
             stored.key for kind in _KINDS_WITH_VARIABLES for stored in store.all(kind) if _reads_body(stored)
         }
         store.subscribe(self._changed)
+        secrets.subscribe(self._forget)
 
     def plan(self, route_key: str) -> Plan:
         """The plan of a route before the consumer is known."""
@@ -189,7 +189,7 @@ class Plans:
             if is_disabled(conf):
                 made.append((name, None))
                 continue
-            conf = resolve_references(conf, self._environ)
+            conf = self._secrets.resolve(conf)
             for_consumer = stored.kind in ("consumers", "credentials") and kind.consumer_schema is not None
             if for_consumer:
                 continue
@@ -215,12 +215,16 @@ class Plans:
             self._plans.pop(change.key, None)
         elif change.kind == "global_rules":
             self._global = None
-        elif change.kind in ("plugin_metadata", "secrets"):
-            self._plugins.clear()
-            self._plans.clear()
-            self._global = None
+        elif change.kind == "plugin_metadata":
+            self._forget()
         elif change.kind != "credentials":
             self._plans.clear()
+
+    def _forget(self) -> None:
+        """Compile everything anew when it is next needed."""
+        self._plugins.clear()
+        self._plans.clear()
+        self._global = None
 
 
 def _reads_body(stored: StoredObject) -> bool:

@@ -367,13 +367,35 @@ SECRETS: dict[str, dict[str, Any]] = {
             "secret_access_key": {"type": "string"},
             "session_token": {"type": "string"},
             "region": {"type": "string", "default": "us-east-1"},
-            "endpoint_url": {"type": "string"},
+            "endpoint_url": URI,
         },
         "required": ["access_key_id", "secret_access_key"],
     },
     "gcp": {
         "type": "object",
-        "properties": {"auth_config": {"type": "object"}, "auth_file": {"type": "string"}},
+        "properties": {
+            "auth_config": {
+                "type": "object",
+                "properties": {
+                    "client_email": {"type": "string"},
+                    "private_key": {"type": "string"},
+                    "project_id": {"type": "string"},
+                    "token_uri": {"type": "string", "default": "https://oauth2.googleapis.com/token"},
+                    "scope": {
+                        "type": "array",
+                        "items": {"type": "string"},
+                        "default": ["https://www.googleapis.com/auth/cloud-platform"],
+                    },
+                    "entries_uri": {
+                        "type": "string",
+                        "default": "https://secretmanager.googleapis.com/v1",
+                    },
+                },
+                "required": ["client_email", "private_key", "project_id"],
+            },
+            "ssl_verify": {"type": "boolean", "default": True},
+            "auth_file": {"type": "string"},
+        },
         "oneOf": [{"required": ["auth_config"]}, {"required": ["auth_file"]}],
     },
 }

@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
+from controlplane.clock import Clock
 from controlplane.embedded.mock import MockProvider
 from controlplane.fallback.gateway import Gateway, GatewayConfig
 
@@ -61,12 +62,15 @@ class Bench:
 
 
 @asynccontextmanager
-async def running(folder: Path, **changes: Any) -> AsyncIterator[Bench]:
+async def running(
+    folder: Path, *, clock: Clock | None = None, environ: Mapping[str, str] | None = None, **changes: Any
+) -> AsyncIterator[Bench]:
     """A gateway that keeps its objects in a folder, until the block ends."""
+    environ = {"PROVIDER_KEY": "sk-from-the-environment"} if environ is None else environ
     config = GatewayConfig(folder=folder, admin_key=ADMIN_KEY, drain_s=2.0, **changes)
     async with (
         MockProvider.start() as mock,
-        Gateway.start(config, environ={"PROVIDER_KEY": "sk-from-the-environment"}) as gateway,
+        Gateway.start(config, clock=clock, environ=environ) as gateway,
         httpx.AsyncClient(base_url=gateway.admin_url, headers={"X-API-KEY": ADMIN_KEY}, timeout=20) as admin,
         httpx.AsyncClient(base_url=gateway.url, timeout=20) as client,
     ):

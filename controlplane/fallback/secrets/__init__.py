@@ -1,0 +1,1 @@
+"""Texts of configurations that stand for secrets: in the environment, in Vault, at AWS or at Google."""
