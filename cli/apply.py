@@ -1,23 +1,37 @@
-"""ctl apply, ctl validate: what a file declares."""
+"""ctl apply, ctl validate: what a file declares, made so."""
 
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.session import TIMEOUT_S, agreed, refuse, say, settings, show_convergence
+from cli.exit_codes import ExitCode
+from cli.session import TIMEOUT_S, agreed, refuse, say, say_error, settings
 
 if TYPE_CHECKING:
     from cli.declaration import Declaration
     from cli.keys_file import KeysFile
     from cli.service import Json, Service
 
-File = Annotated[str, typer.Option("--file", "-f", help="The declaration, such as queues.yaml; - is stdin.")]
+_FILE_HELP = "The declaration, such as queues.yaml; - is stdin."
+File = Annotated[str, typer.Option("--file", "-f", help=_FILE_HELP)]
 Literals = Annotated[
     bool, typer.Option("--allow-literal-secrets", help="Take keys that are written out in the file.")
 ]
+Prune = Annotated[
+    bool,
+    typer.Option("--prune", help="Remove what this file's source declared before and no longer does."),
+]
+AllowMassDelete = Annotated[
+    bool,
+    typer.Option("--allow-mass-delete", help="Let --prune remove over 30 % of a source, 10 objects or more."),
+]
+_ATTEMPTS = 5
+"""How often a plan is made anew, agreed to beforehand, because others write at the same time."""
+
+Value = dict[str, Any]  # Any: a plan as the service shows it
 
 
 def add_to(app: typer.Typer) -> None:
@@ -26,8 +40,13 @@ def add_to(app: typer.Typer) -> None:
 
 
 def apply(
-    file: File,
+    file: Annotated[str | None, typer.Option("--file", "-f", help=_FILE_HELP)] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    plan: Annotated[
+        Path | None, typer.Option(help="Apply exactly the plan of this file, or nothing.")
+    ] = None,
+    prune: Prune = False,
+    allow_mass_delete: AllowMassDelete = False,
     timeout: Annotated[
         float, typer.Option(min=0, max=3600, help="Seconds to wait for the gateways.")
     ] = TIMEOUT_S,
@@ -35,33 +54,30 @@ def apply(
         Path | None, typer.Option(help="A new file (mode 0600) for keys that are made up.")
     ] = None,
     allow_literal_secrets: Literals = False,
-) -> None:
-    """Make the system as the file says, and wait until every gateway enforces it. Deletes nothing."""
-    from cli.keys_file import KeysFile
-    from cli.rendering import changes_list
+) -> int:
+    """Make the system as the file says, and wait until every gateway enforces it.
+
+    Exit codes: 0 done, 1 error, 4 refused, 5 stored, and not every gateway enforces it yet.
+    """
+    from cli.planning import kept, options_of
+    from cli.results import show_results
     from cli.service import connected
 
-    declaration = _read(file, literal_secrets=allow_literal_secrets)
+    agreed_plan = kept(plan) if plan else None
+    if agreed_plan and (prune or allow_mass_delete):
+        raise typer.BadParameter("--plan has the options with which it was made")
+    options = {"prune": prune, "allow_mass_delete": allow_mass_delete, "refresh": False}
+    declaration = _read(_file(file, agreed_plan), literal_secrets=allow_literal_secrets)
     with connected(settings()) as service:
-        changes = _send(service, declaration, dry_run=True)["changes"]
-        new_keys = sorted(
-            change["name"]
-            for change in changes
-            if (change["kind"], change["action"]) == ("key", "create")
-            and change["name"] in declaration.unnamed_keys()
-        )
-        keys_file = KeysFile(keys_out) if keys_out and new_keys else None
-        if new_keys and not keys_file and not sys.stdout.isatty():
-            raise refuse(
-                f"keys will be made up ({', '.join(new_keys)}), each shown once, and stdout is no terminal",
-                "--keys-out FILE keeps them",
-            )
-        if changes:
-            say(changes_list(changes))
+        if agreed_plan:
+            made = _same_plan(service, declaration, agreed_plan, options_of(agreed_plan))
+        else:
+            made = _planned(service, declaration, options)
+        keys_file = _keys_file(made, declaration, keys_out)
+        if made["changes"] or made["summary"]["writes"]:
             agreed("Apply this?", yes=yes)
-        revision = _apply(service, declaration, keys_file, changed=bool(changes))
-        owners = [(f"{change['kind']}s", change["name"]) for change in changes]
-        show_convergence(service, revision, timeout, [owner for owner in owners if owner[0] != "tenants"])
+        done = _apply(service, declaration, made, keys_file, again=yes and agreed_plan is None)
+        return show_results(service, done, made, timeout)
 
 
 def validate(file: File, allow_literal_secrets: Literals = False) -> None:
@@ -80,38 +96,101 @@ def validate(file: File, allow_literal_secrets: Literals = False) -> None:
     say(f"{declaration.file} is valid")
 
 
+def _file(given: str | None, plan: Value | None) -> str:
+    if given is not None:
+        return given
+    if plan and plan["files"] and plan["files"] != ["-"]:
+        return str(plan["files"][0])
+    raise typer.BadParameter("-f says which file to apply")
+
+
+def _planned(service: "Service", declaration: "Declaration", options: dict[str, bool]) -> Value:
+    """The plan, shown; a plan that is refused ends the command."""
+    from cli.plan_text import nothing_to_do, plan_text
+    from cli.planning import plan_of
+
+    made = plan_of(service, declaration, options)
+    if not nothing_to_do(made) or made["refusals"]:
+        say(plan_text(made))
+    if made["refusals"]:
+        raise typer.Exit(ExitCode.REFUSED)
+    return made
+
+
+def _same_plan(
+    service: "Service", declaration: "Declaration", agreed_plan: Value, options: dict[str, bool]
+) -> Value:
+    """The plan as it would be now, which must be the one that was kept."""
+    made = _planned(service, declaration, options)
+    if made["document"] != agreed_plan["document"]:
+        raise refuse("the file, or what its references stand for, is not what was planned", "plan again")
+    if made["fingerprint"] != agreed_plan["fingerprint"]:
+        raise refuse(
+            "the world has moved since the plan was made; above is what it would be now", "plan again"
+        )
+    return made
+
+
+def _keys_file(made: Value, declaration: "Declaration", keys_out: Path | None) -> "KeysFile | None":
+    """Where keys go that will be made up; they are shown once, and so must not be lost."""
+    from cli.keys_file import KeysFile
+
+    created = {
+        item["name"] for item in made["changes"] if (item["kind"], item["action"]) == ("key", "create")
+    }
+    names = sorted(created & declaration.unnamed_keys())
+    if names and not keys_out and not sys.stdout.isatty():
+        raise refuse(
+            f"keys will be made up ({', '.join(names)}), each shown once, and stdout is no terminal",
+            "--keys-out FILE keeps them",
+        )
+    return KeysFile(keys_out) if keys_out and names else None
+
+
 def _apply(
-    service: "Service", declaration: "Declaration", keys_file: "KeysFile | None", *, changed: bool
-) -> int:
-    """Send the document and hand over keys that were made up; the revision that holds it now."""
+    service: "Service",
+    declaration: "Declaration",
+    made: Value,
+    keys_file: "KeysFile | None",
+    *,
+    again: bool,
+) -> "Json":
+    """Carry the plan out and hand over keys that were made up; what the service did."""
     if keys_file is None:
-        done = _send(service, declaration, dry_run=False)
+        done = _send(service, declaration, made, again=again)
         for key in done["keys"]:
             typer.echo(f"{key['name']}: {key['key']}")
         if done["keys"]:
             say("keys are shown this once; keep them now")
     else:
         with keys_file:
-            done = _send(service, declaration, dry_run=False)
+            done = _send(service, declaration, made, again=again)
             keys_file.write({key["name"]: key["key"] for key in done["keys"]})
         say(f"the keys that were made up are in {keys_file.path}")
-    say(f"revision {done['revision']}" if changed else "nothing to change")
-    return int(done["revision"])
+    say(f"revision {done['revision']}" if made["changes"] else "nothing to change")
+    return done
 
 
-def _send(service: "Service", declaration: "Declaration", *, dry_run: bool) -> "Json":
-    """Apply, with the service's problems led back to the lines of the file."""
+def _send(service: "Service", declaration: "Declaration", made: Value, *, again: bool) -> "Json":
+    """Apply the plan. Whoever agreed beforehand agreed to a plan that was made anew, too."""
+    from cli.planning import options_of, placed, plan_of
     from cli.service import ServiceRefused
 
-    try:
-        return service.apply(declaration.data, dry_run=dry_run)
-    except ServiceRefused as error:
-        raise ServiceRefused(
-            f"{declaration.file} was not accepted: {error.message}",
-            status=error.status,
-            remedy=error.remedy,
-            problems=tuple(declaration.placed(problem) for problem in error.problems),
-        ) from error
+    for attempt in range(_ATTEMPTS):
+        try:
+            return service.apply(declaration.data, options_of(made), made["fingerprint"])
+        except ServiceRefused as error:
+            moved = error.status == 412
+            if not moved or not again or attempt + 1 == _ATTEMPTS:
+                if moved:
+                    say_error(f"refused: {error.message}")
+                    raise typer.Exit(ExitCode.REFUSED) from None
+                raise placed(error, declaration) from error
+            made = plan_of(service, declaration, options_of(made))
+            if made["refusals"]:
+                say_error(f"refused: {error.message}")
+                raise typer.Exit(ExitCode.REFUSED) from None
+    raise AssertionError("the last attempt either returns or raises")
 
 
 def _read(file: str, *, literal_secrets: bool) -> "Declaration":

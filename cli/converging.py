@@ -8,6 +8,9 @@ from cli.service import Json, Service
 from controlplane.clock import Clock
 
 POLL_S = 0.05
+ENFORCING = ("converged", "drifted")
+"""Drift that is only reported is no reason to wait: what was declared is enforced beside it."""
+
 PATIENCE_S = 5.0
 """Time for several passes: a gateway that refuses an object through all of them goes on refusing it."""
 
@@ -34,12 +37,17 @@ def wait_until_converged(
     timeout_s: float,
     clock: Clock,
     sleep: Callable[[float], None] = time.sleep,
+    moved: Callable[[Sequence[Json]], None] = lambda _: None,
 ) -> Convergence:
-    """Wait for every enabled gateway, and not for one that has refused its objects for a while."""
+    """Wait for every enabled gateway, and not for one that has refused its objects for a while.
+
+    `moved` is called with the gateways whenever they were looked at.
+    """
     deadline = clock.monotonic() + timeout_s
     refusing_since: dict[str, float] = {}
     while True:
         gateways = [item for item in service.items("gateways") if item.get("enabled", True)]
+        moved(gateways)
         now, convergence = clock.monotonic(), Convergence(revision, gateways)
         refusing_since = {
             gateway["name"]: refusing_since.get(gateway["name"], now)
@@ -54,7 +62,7 @@ def wait_until_converged(
 
 def _converged(gateway: Json, revision: int) -> bool:
     status = gateway["status"]
-    return bool(status["state"] == "converged" and status["applied_revision"] >= revision)
+    return bool(status["state"] in ENFORCING and status["applied_revision"] >= revision)
 
 
 def failed_objects(service: Service, owners: Sequence[tuple[str, str]]) -> list[Json]:

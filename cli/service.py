@@ -62,8 +62,14 @@ class Service:
         newest = self.get("revisions", limit="1")["items"]
         return int(newest[0]["id"]) if newest else 0
 
-    def apply(self, document: Json, *, dry_run: bool) -> Json:
-        return self.call("POST", "apply", json=document, params={"dry_run": str(dry_run).lower()})
+    def plan(self, document: Json, options: Mapping[str, bool]) -> Json:
+        """What a document would change."""
+        return self.call("POST", "plan", json=document, params=_flags(options))
+
+    def apply(self, document: Json, options: Mapping[str, bool], fingerprint: str) -> Json:
+        """Carry out exactly the plan of this fingerprint."""
+        params = {**_flags(options), "fingerprint": fingerprint}
+        return self.call("POST", "apply", json=document, params=params)
 
     def call(self, method: str, path: str, **request: Any) -> Json:  # Any: httpx's own options
         answer = self._send(method, path, **request)
@@ -87,6 +93,10 @@ class Service:
         if answer.status_code >= 400:
             raise _error(answer)
         return answer
+
+
+def _flags(options: Mapping[str, bool]) -> dict[str, str]:
+    return {name: "true" for name, on in options.items() if on}
 
 
 def path_of(plural: str, ref: str, *below: str) -> str:

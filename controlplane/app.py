@@ -16,10 +16,10 @@ from litestar.exceptions import HTTPException
 
 from controlplane.api.access import Gate, guard
 from controlplane.api.accounts import accounts_router
-from controlplane.api.documents import documents_router
 from controlplane.api.health import health_router
 from controlplane.api.history import history_router
 from controlplane.api.openapi import openapi_router
+from controlplane.api.plans import plans_router
 from controlplane.api.problems import on_any_error, on_http_error, on_sluice_error
 from controlplane.api.resources import resource_router
 from controlplane.api.service import Service
@@ -28,7 +28,8 @@ from controlplane.api.state import state_router
 from controlplane.clock import SystemClock
 from controlplane.errors import InvalidSettings, SluiceError
 from controlplane.logs import configure_logging, request_log, where
-from controlplane.reconciler.wiring import make_reconciler
+from controlplane.reconciler.planning import Planner
+from controlplane.reconciler.wiring import make_planner, make_reconciler
 from controlplane.settings import Settings
 from controlplane.store.api import DeclaredStore
 from controlplane.store.bootstrap import ensure_default_gateway
@@ -48,17 +49,21 @@ def create_app(
     *,
     background: Sequence[Background] = (),
     wake: Callable[[], None] = lambda: None,
+    planner: Planner | None = None,
 ) -> Litestar:
-    """The service on a store. `background` runs for as long as it does; `wake` is called after a write."""
+    """The service on a store. `background` runs for as long as it does; `wake` is called after a write.
+
+    Without a planner it declares and shows, and makes no plans.
+    """
     if settings.admin_token is None:
         raise InvalidSettings("SLUICE_ADMIN_TOKEN is not set", remedy="`ctl up` makes one; see the README")
     gate = Gate(settings.admin_token.get_secret_value(), store.accounts)
     protected = [
         *(resource_router(kind) for kind in Kind),
         state_router(),
-        documents_router(),
         history_router(),
         accounts_router(),
+        plans_router(),
     ]
     for router in protected:
         router.guards = [guard]
@@ -73,7 +78,7 @@ def create_app(
         lifespan=[_running(background)],
         openapi_config=None,
         request_max_body_size=None,  # the handlers read no more than each of them allows
-        state=State({"service": Service(store, wake), "gate": gate, "sign_in": sign_in}),
+        state=State({"service": Service(store, wake, planner), "gate": gate, "sign_in": sign_in}),
         logging_config=None,
     )
     # Around everything, for a middleware sees no request that leads nowhere.
@@ -121,7 +126,8 @@ async def serve(settings: Settings) -> None:
     async with open_store(settings) as store, open_store(settings) as own_store:
         await ensure_default_gateway(store, settings)
         reconciler = make_reconciler(settings, own_store, SystemClock())
-        app = create_app(settings, store, background=[reconciler.run], wake=reconciler.wake)
+        planner = make_planner(settings, own_store, SystemClock())
+        app = create_app(settings, store, background=[reconciler.run], wake=reconciler.wake, planner=planner)
         config = uvicorn.Config(
             app,
             host=settings.host,

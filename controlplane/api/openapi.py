@@ -17,6 +17,7 @@ from controlplane.api.openapi_parts import (
     operation,
     parameter,
 )
+from controlplane.api.openapi_plans import OPTIONS
 from controlplane.api.openapi_schemas import Part, all_of, page_of, ref, schemas, view_name
 from controlplane.api.queries import LARGEST_PAGE, filters_of
 from controlplane.api.resources import PREFIX
@@ -146,7 +147,17 @@ def _state_paths() -> Part:
             "get": operation(
                 "where each limit of a queue is held", Kind.QUEUE, all_of(ref("Enforcement")), READ
             ),
-        }
+        },
+        f"{PREFIX}/gateways/{{ref}}/objects": {
+            "parameters": [_ref(Kind.GATEWAY)],
+            "get": operation(
+                "our objects on a gateway",
+                Kind.GATEWAY,
+                page_of(ref("HeldObject")),
+                READ,
+                parameters=[_filter("limit"), _filter("cursor")],
+            ),
+        },
     }
     for kind in (Kind.PROVIDER, Kind.QUEUE, Kind.KEY):
         summary = f"objects of a {kind} on every gateway"
@@ -158,7 +169,13 @@ def _state_paths() -> Part:
 
 
 def _document_paths() -> Part:
-    dry_run = [parameter("dry_run", "query", {"type": "boolean"}, "say what would change, change nothing")]
+    flag = {"type": "boolean"}
+    options = [parameter(name, "query", flag, about) for name, about in OPTIONS.items()]
+    stamp = {"type": "string", "pattern": "^[0-9a-f]{64}$"}
+    agreed = [
+        parameter("dry_run", "query", flag, "say what would change, change nothing"),
+        parameter("fingerprint", "query", stamp, "carry out the plan of this fingerprint, or nothing"),
+    ]
     example = {
         "version": 1,
         "source": "platform",
@@ -172,12 +189,18 @@ def _document_paths() -> Part:
                 "make a document so",
                 "apply",
                 ref("Applied"),
-                WRITE,
+                (*WRITE, 412),
                 body=document,
-                parameters=dry_run,
-                description="Creates and updates what differs, in one revision; deletes nothing.",
+                parameters=agreed + options,
+                description="Creates and updates what differs, in one revision; deletes only with `prune`.",
             )
         },
+        f"{PREFIX}/plan": {
+            "post": operation(
+                "plan a document", "apply", ref("Plan"), WRITE, body=document, parameters=options
+            )
+        },
+        f"{PREFIX}/drift": {"get": operation("what differs on the gateways", "apply", ref("Plan"), LIST)},
     }
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from controlplane.api.openapi_plans import PLAN
 from controlplane.core.access import AccountSpec, Permission, Role, TokenSpec
 from controlplane.core.enforcement import Enforcement
 from controlplane.core.spec import Document
@@ -12,6 +13,7 @@ from controlplane.store.accounts import Account, Token
 from controlplane.store.records import (
     AppliedChange,
     GatewayStatus,
+    HeldObject,
     Kind,
     ObjectStatus,
     Revision,
@@ -22,7 +24,17 @@ from controlplane.store.records import (
 Part = dict[str, Any]
 
 _TEMPLATE = "#/components/schemas/{model}"
-_RECORDS = (Account, AppliedChange, Enforcement, GatewayStatus, ObjectStatus, Revision, RevisionChange, Token)
+_RECORDS = (
+    Account,
+    AppliedChange,
+    Enforcement,
+    GatewayStatus,
+    HeldObject,
+    ObjectStatus,
+    Revision,
+    RevisionChange,
+    Token,
+)
 _ADDED: Mapping[str, Part] = {
     "id": {"type": "string", "format": "uuid"},
     "source": {"type": "string", "description": "who owns the object"},
@@ -72,7 +84,7 @@ def schemas() -> Part:
     ]
     adapters += [(record.__name__, "validation", TypeAdapter(record)) for record in _RECORDS]
     _, found = TypeAdapter.json_schemas(adapters, ref_template=_TEMPLATE)
-    made: Part = {**found["$defs"], "Problem": _PROBLEM, "Applied": _APPLIED}
+    made: Part = {**found["$defs"], "Problem": _PROBLEM, "Applied": _APPLIED, "Plan": PLAN}
     for kind in Kind:
         made[view_name(kind)] = _view(kind, made[kind.model.__name__])
     head = made["Revision"]

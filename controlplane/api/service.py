@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from controlplane.api.bodies import AnyRequest
 from controlplane.core.access import Principal
+from controlplane.reconciler.planning import Planner
 from controlplane.store.api import DeclaredStore
 
 
@@ -14,6 +15,7 @@ class Service:
 
     store: DeclaredStore
     wake: Callable[[], None]
+    planner: Planner | None = None
 
 
 def service_of(request: AnyRequest) -> Service:

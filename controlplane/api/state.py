@@ -5,7 +5,7 @@ from litestar.params import FromPath
 
 from controlplane.api.access import needs
 from controlplane.api.bodies import AnyRequest
-from controlplane.api.queries import only
+from controlplane.api.queries import LARGEST_PAGE, number, only
 from controlplane.api.resources import PREFIX
 from controlplane.api.service import service_of
 from controlplane.api.views import record_view, reply
@@ -42,9 +42,26 @@ class _Objects:
         return reply({"items": [record_view(item) for item in found]})
 
 
+@get("/gateways/{ref:str}/objects", name="gateway_objects")
+async def gateway_objects(request: AnyRequest, ref: FromPath[str]) -> Response[bytes]:
+    """Every object of ours on a gateway, and how its last write ended."""
+    values = only(request, ("limit", "cursor"))
+    limit = number(values.get("limit", "50"), "limit", largest=LARGEST_PAGE)
+    after = None
+    if "cursor" in values:
+        kind, _, object_id = values["cursor"].partition("/")
+        after = (kind, object_id)
+    store = service_of(request).store
+    stored = await store.get(Kind.GATEWAY, ref)
+    found = await store.held_objects(stored.id, after, limit)
+    cursor = f"{found[-1].kind}/{found[-1].id}" if len(found) == limit else None
+    return reply({"items": [record_view(item) for item in found], "next_cursor": cursor})
+
+
 def state_router() -> Router:
     objects = [
         get(f"/{kind.plural}/{{ref:str}}/objects", name=f"{kind}_objects")(_Objects(kind).objects)
         for kind in _WITH_OBJECTS
     ]
-    return Router(path=PREFIX, route_handlers=[queue_enforcement, *objects], opt=dict(needs(Permission.READ)))
+    handlers = [queue_enforcement, gateway_objects, *objects]
+    return Router(path=PREFIX, route_handlers=handlers, opt=dict(needs(Permission.READ)))

@@ -4,6 +4,7 @@ The comparison is of meaning: what the gateway adds by itself is no difference, 
 compared by its fingerprint, so that a change of it is seen and never shown.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -16,6 +17,10 @@ Digest = Callable[[str], str]
 ADDED_BY_GATEWAY = frozenset({"id", "create_time", "update_time", "modifiedIndex", "createdIndex"})
 ABSENT = "(absent)"
 _LONGEST_SHOWN = 200
+
+# Some providers take their key in the address.
+_QUERY = re.compile(r"(https?://[^\s?#]*\?)[^\s#]+")
+_WITHOUT_QUERY = rf"\1{MASK}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +52,7 @@ class FieldChange:
 
 
 def differences(desired: Body, live: Body, digest: Digest) -> tuple[FieldChange, ...]:
-    """Every field in which the live object is not as it should be."""
+    """Every field in which an object is not as it should be: a live one, or an earlier wish with handles."""
     comparable = {name: value for name, value in live.items() if name not in ADDED_BY_GATEWAY}
     return tuple(_compare("", desired, comparable, digest))
 
@@ -56,7 +61,7 @@ def _compare(path: str, desired: Json, live: Json, digest: Digest) -> Iterator[F
     if isinstance(desired, SecretRef):
         yield from _compare_secret(path, desired, live, digest)
     elif isinstance(desired, GatewaySecret):
-        if live != str(desired):
+        if live != desired and live != str(desired):
             yield FieldChange(path, MASK, str(desired))
     elif isinstance(desired, Mapping) and isinstance(live, Mapping):
         for name in sorted({*desired, *live}):
@@ -83,11 +88,14 @@ def _compare_field(
 
 
 def _compare_secret(path: str, desired: SecretRef, live: Json, digest: Digest) -> Iterator[FieldChange]:
-    same = (
-        isinstance(live, str)
-        and live.startswith(desired.prefix)
-        and digest(live.removeprefix(desired.prefix)) == desired.fingerprint
-    )
+    if isinstance(live, SecretRef):
+        same = (live.fingerprint, live.prefix) == (desired.fingerprint, desired.prefix)
+    else:
+        same = (
+            isinstance(live, str)
+            and live.startswith(desired.prefix)
+            and digest(live.removeprefix(desired.prefix)) == desired.fingerprint
+        )
     if not same:
         yield FieldChange(path, f"{MASK} (another secret)", str(desired))
 
@@ -115,7 +123,7 @@ def shown(value: Json, beside: Json = None) -> str:
     elif isinstance(value, (list, tuple)):
         text = "[" + ", ".join(map(shown, value)) + "]"
     elif isinstance(value, str):
-        text = f'"{value}"'
+        text = f'"{_QUERY.sub(_WITHOUT_QUERY, value)}"'
     elif isinstance(value, bool):
         text = str(value).lower()
     else:

@@ -12,7 +12,8 @@ from controlplane.core.compile import Compiler, Target
 from controlplane.core.render import Renderer
 from controlplane.gateway.apisix import ApisixAdmin
 from controlplane.reconciler.passes import GatewayPass
-from controlplane.reconciler.service import Reconciler
+from controlplane.reconciler.planning import Planner
+from controlplane.reconciler.service import MakePass, Reconciler
 from controlplane.settings import Settings
 from controlplane.store.reconciling import GatewayRecord, ReconcilingStore
 from controlplane.store.store import Store
@@ -23,6 +24,17 @@ TEMPLATES = Path(__file__).parents[2] / "templates" / "apisix"
 def make_reconciler(settings: Settings, store: Store, clock: Clock) -> Reconciler:
     """The reconciler of this replica."""
     work = ReconcilingStore(store.database, store.sealer)
+    make_pass = _pass_maker(settings, store, work, clock)
+    return Reconciler(work, store.database.connect, make_pass, interval_s=settings.reconcile_interval_s)
+
+
+def make_planner(settings: Settings, store: Store, clock: Clock) -> Planner:
+    """What makes plans in this replica; it writes nothing."""
+    work = ReconcilingStore(store.database, store.sealer)
+    return Planner(work, _pass_maker(settings, store, work, clock), store.sealer.fingerprint, clock)
+
+
+def _pass_maker(settings: Settings, store: Store, work: ReconcilingStore, clock: Clock) -> MakePass:
     renderer = Renderer(FileSystemLoader(TEMPLATES))
     replica = f"{socket.gethostname()}:{os.getpid()}"
 
@@ -39,4 +51,4 @@ def make_reconciler(settings: Settings, store: Store, clock: Clock) -> Reconcile
             may_write=may_write,
         )
 
-    return Reconciler(work, store.database.connect, make_pass, interval_s=settings.reconcile_interval_s)
+    return make_pass

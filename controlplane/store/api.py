@@ -12,6 +12,7 @@ from controlplane.store.records import (
     Applied,
     Author,
     GatewayStatus,
+    HeldObject,
     Kind,
     ObjectStatus,
     Page,
@@ -71,11 +72,27 @@ class DeclaredStore(Protocol):
     async def delete(self, kind: Kind, ref: str, author: Author, if_version: int | None = None) -> int:
         """Remove an object; the revision."""
 
-    async def apply(self, document: Document, author: Author, *, dry_run: bool = False) -> Applied:
-        """Make a whole document so, in one revision: create and update what differs, delete nothing."""
+    async def apply(
+        self,
+        document: Document,
+        author: Author,
+        *,
+        dry_run: bool = False,
+        deletes: Sequence[tuple[Kind, str]] = (),
+        base: int | None = None,
+    ) -> Applied:
+        """Make a whole document so, in one revision: create and update what differs, remove `deletes`.
+
+        Raises PreconditionFailed when `base` is no longer the newest revision.
+        """
 
     async def gateway_status(self, gateway: UUID) -> GatewayStatus:
         """How a gateway stands."""
+
+    async def held_objects(
+        self, gateway: UUID, after: tuple[str, str] | None, limit: int
+    ) -> Sequence[HeldObject]:
+        """Our objects on a gateway, in the order of kind and id, after one of them."""
 
     async def object_status(self, declared_by: str) -> Sequence[ObjectStatus]:
         """The gateway objects that serve `queue NAME`, `key NAME` or `provider NAME`."""

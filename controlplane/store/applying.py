@@ -1,10 +1,11 @@
-"""A whole document in one revision: what differs is written, nothing is deleted."""
+"""A whole document in one revision: what differs is written, and what is named is removed."""
 
+from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 
 from controlplane.core.secrets import MASK
 from controlplane.core.spec import Document, KeySpec
-from controlplane.errors import Conflict, InvalidSpec, Problem
+from controlplane.errors import Conflict, InvalidSpec, PreconditionFailed, Problem
 from controlplane.store import documents, rows
 from controlplane.store.reaching import is_theirs, writable
 from controlplane.store.records import Applied, AppliedChange, Kind, Spec
@@ -22,12 +23,21 @@ class _DryRunEnds(Exception):
 
 
 async def apply_document(
-    write: AbstractAsyncContextManager[Change], document: Document, *, dry_run: bool
+    write: AbstractAsyncContextManager[Change],
+    document: Document,
+    *,
+    dry_run: bool,
+    deletes: Sequence[tuple[Kind, str]] = (),
+    base: int | None = None,
 ) -> Applied:
-    """Make the document so. A dry run does everything, and then undoes it."""
+    """Make the document so. A dry run does everything, and then undoes it.
+
+    Raises PreconditionFailed when `base` is no longer the newest revision.
+    """
     try:
         async with write as change:
-            applied = await _apply(change, document, dry_run=dry_run)
+            await _require_base(change, base)
+            applied = await _apply(change, document, deletes, dry_run=dry_run)
             _undo_if(dry_run, applied)
     except _DryRunEnds as end:
         return end.applied
@@ -39,7 +49,18 @@ def _undo_if(dry_run: bool, applied: Applied) -> None:
         raise _DryRunEnds(applied)
 
 
-async def _apply(change: Change, document: Document, *, dry_run: bool) -> Applied:
+async def _require_base(change: Change, base: int | None) -> None:
+    newest = await change.connection.fetchval("SELECT coalesce(max(id), 0) FROM revision")
+    if base is not None and newest != base:
+        raise PreconditionFailed(
+            f"the world has moved since the plan was made: revision {newest} follows revision {base}",
+            remedy="plan again, and look at what is different",
+        )
+
+
+async def _apply(
+    change: Change, document: Document, deletes: Sequence[tuple[Kind, str]], *, dry_run: bool
+) -> Applied:
     changes: list[AppliedChange] = []
     keys: dict[str, str] = {}
     problems: list[Problem] = []
@@ -73,8 +94,22 @@ async def _apply(change: Change, document: Document, *, dry_run: bool) -> Applie
                 keys[spec.name] = "" if dry_run else put.made_key
     if problems:
         raise InvalidSpec("the document cannot be accepted", problems=problems)
+    changes += await _remove(change, document.source, deletes)
     revision = before_all if dry_run or not changes else await change.revision()
     return Applied(revision, changes, keys)
+
+
+async def _remove(change: Change, source: str, deletes: Sequence[tuple[Kind, str]]) -> list[AppliedChange]:
+    """Remove what refers to others before what is referred to; never what another source declares."""
+    removed: list[AppliedChange] = []
+    for kind in reversed(Kind):
+        names = [name for other, name in deletes if other is kind]
+        for row in await rows.fetch(change.connection, kind, "o.name = ANY($1)", names) if names else ():
+            if row.source != source:
+                raise _owned(kind, row, source)
+            await change.remove(kind, row)
+            removed.append(AppliedChange(kind, row.name, "delete"))
+    return removed
 
 
 def _sections(document: Document) -> list[tuple[Kind, tuple[Spec, ...]]]:

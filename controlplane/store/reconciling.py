@@ -18,9 +18,10 @@ from controlplane.store import documents, rows
 from controlplane.store.database import Database
 from controlplane.store.desired import DesiredReader
 from controlplane.store.documents import Secrets
-from controlplane.store.records import Kind, Spec
+from controlplane.store.records import GatewayStatus, Kind, Spec
 from controlplane.store.rows import Row
 from controlplane.store.seal import Sealer
+from controlplane.store.standing import gateway_status
 
 _REDIS_PASSWORD = "redis_password"  # noqa: S105 - the name of a field
 
@@ -129,6 +130,11 @@ class ReconcilingStore:
         return {
             ObjectKey(ObjectKind(record["kind"]), record["object_id"]): record["hash"] for record in found
         }
+
+    async def status(self, gateway: UUID) -> GatewayStatus:
+        """How a gateway stands."""
+        async with self._database.connection() as connection:
+            return await gateway_status(connection, gateway)
 
     async def record(self, report: PassReport, results: Sequence[ObjectResult]) -> None:
         """Keep what became of the objects, and how the gateway stands: one transaction."""

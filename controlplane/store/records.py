@@ -116,7 +116,7 @@ class AppliedChange:
     kind: Kind
     name: str
     action: str
-    """`create` or `update`."""
+    """`create`, `update` or `delete`."""
     fields: Sequence[str] = ()
 
 
@@ -187,6 +187,19 @@ class ObjectStatus:
     kind: str
     id: str
     declared_by: str
+    state: str
+    error: str | None
+    applied_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class HeldObject:
+    """One of our objects, as it was last written to a gateway."""
+
+    kind: str
+    id: str
+    declared_by: str
+    hash: str | None
     state: str
     error: str | None
     applied_at: datetime | None

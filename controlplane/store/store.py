@@ -26,6 +26,7 @@ from controlplane.store.records import (
     Applied,
     Author,
     GatewayStatus,
+    HeldObject,
     Kind,
     ObjectStatus,
     Page,
@@ -36,6 +37,7 @@ from controlplane.store.records import (
 )
 from controlplane.store.rows import Row
 from controlplane.store.seal import Sealer
+from controlplane.store.standing import gateway_status, held_objects
 from controlplane.store.writes import Change, audit, change, require_version
 
 # Any in the signatures below: the spec of whichever kind is asked for.
@@ -119,27 +121,28 @@ class Store:
             await write.remove(kind, before)
             return await write.revision()
 
-    async def apply(self, document: Document, author: Author, *, dry_run: bool = False) -> Applied:
-        return await apply_document(self._change(author), document, dry_run=dry_run)
+    async def apply(
+        self,
+        document: Document,
+        author: Author,
+        *,
+        dry_run: bool = False,
+        deletes: Sequence[tuple[Kind, str]] = (),
+        base: int | None = None,
+    ) -> Applied:
+        return await apply_document(
+            self._change(author), document, dry_run=dry_run, deletes=deletes, base=base
+        )
 
     async def gateway_status(self, gateway: UUID) -> GatewayStatus:
         async with self.database.connection() as connection:
-            state = await connection.fetchrow(
-                "SELECT state, last_pass, applied_revision, writes, error, leader FROM gateway_state "
-                "WHERE gateway_id = $1",
-                gateway,
-            )
-            counts = await connection.fetch(
-                "SELECT state, count(*) AS number FROM inventory WHERE gateway_id = $1 GROUP BY state",
-                gateway,
-            )
-            newest = await connection.fetchval("SELECT coalesce(max(id), 0) FROM revision")
-        objects = {record["state"]: record["number"] for record in counts}
-        if state is None:
-            return GatewayStatus(objects=objects)
-        status = GatewayStatus(**state, objects=objects)
-        behind = status.state == "converged" and status.applied_revision < newest
-        return replace(status, state="pending") if behind else status
+            return await gateway_status(connection, gateway)
+
+    async def held_objects(
+        self, gateway: UUID, after: tuple[str, str] | None, limit: int
+    ) -> Sequence[HeldObject]:
+        async with self.database.connection() as connection:
+            return await held_objects(connection, gateway, after, limit)
 
     async def object_status(self, declared_by: str) -> Sequence[ObjectStatus]:
         async with self.database.connection() as connection:

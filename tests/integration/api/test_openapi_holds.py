@@ -24,11 +24,10 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from controlplane.api.openapi import EXAMPLES, openapi_document
-from controlplane.app import create_app
 from controlplane.settings import Settings
 from controlplane.store.records import Kind
 from controlplane.store.store import open_store
-from tests.fixtures.services import TOKEN, serving
+from tests.fixtures.services import TOKEN, app_of, serving
 
 Operation = schemathesis.APIOperation[Any, Any, Any, Any]  # Any: schemathesis' own type parameters
 
@@ -59,7 +58,7 @@ def served(settings: Settings) -> Iterator[str]:
     async def serve() -> None:
         end = asyncio.Event()
         ended.set_result((asyncio.get_running_loop(), end))
-        async with open_store(settings) as store, serving(create_app(settings, store)) as url:
+        async with open_store(settings) as store, serving(app_of(settings, store)) as url:
             address.set_result(url)
             await end.wait()
 

@@ -8,10 +8,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from cli.main import main
-from controlplane.app import create_app
 from controlplane.settings import Settings
 from controlplane.store.store import Store
-from tests.fixtures.services import TOKEN, serving
+from tests.fixtures.services import TOKEN, app_of, serving
 
 Ctl = Callable[..., Awaitable[int]]
 
@@ -27,7 +26,7 @@ async def ctl(
 
     # The service shares this process, and stdout is what these tests look at.
     with capture_logs():
-        async with serving(create_app(service_settings, store)) as url:
+        async with serving(app_of(service_settings, store)) as url:
             monkeypatch.setenv("SLUICE_URL", url)
             monkeypatch.setenv("SLUICE_TOKEN", TOKEN)
             monkeypatch.setenv("SLUICE_HOME", str(tmp_path / "home"))

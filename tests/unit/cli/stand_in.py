@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+ACTIONS = ("create", "update", "delete")
+
 
 @dataclass
 class StandIn:
@@ -41,6 +43,60 @@ def gateway(state: str = "converged", revision: int = 7, error: str | None = Non
         "error": error,
     }
     return {"name": "local", "enabled": True, "admin_url": "http://127.0.0.1:9180", "status": status}
+
+
+def plan(*changes: dict[str, Any], **parts: Any) -> dict[str, Any]:
+    """A plan as the service makes it, with these changes."""
+    counts = {action: sum(change["action"] == action for change in changes) for action in ACTIONS}
+    return {
+        "format_version": 1,
+        "source": "team",
+        "revision": 6,
+        "options": {"prune": False, "allow_mass_delete": False, "refresh": False},
+        "summary": {**counts, "writes": 0, "drift": 0},
+        "changes": [{"fields": [], "warnings": [], **change} for change in changes],
+        "gateways": [],
+        "enforcement": [],
+        "warnings": [],
+        "refusals": [],
+        "protected": [],
+        "document": "d1",
+        "fingerprint": "f1",
+        **parts,
+    }
+
+
+def step(action: str = "create", **parts: Any) -> dict[str, Any]:
+    """A step of a plan on a gateway."""
+    return {
+        "action": action,
+        "object": "routes/q.support",
+        "kind": "routes",
+        "id": "q.support",
+        "declared_by": "queue support",
+        "verdict": "you changed it",
+        "reason": "declared",
+        "fields": [],
+        "drift": [],
+        "warnings": [],
+        "hash": "h1",
+        **parts,
+    }
+
+
+def planned_on(*steps: dict[str, Any], **parts: Any) -> dict[str, Any]:
+    """What a plan says of the gateway."""
+    return {
+        "name": "local",
+        "state": "converged",
+        "revision": 6,
+        "writes": 12,
+        "looked": True,
+        "trouble": None,
+        "steps": list(steps),
+        "collisions": [],
+        **parts,
+    }
 
 
 def page(*items: dict[str, Any], next_cursor: str | None = None) -> dict[str, Any]:

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from cli.exit_codes import ExitCode
-from tests.unit.cli.stand_in import StandIn, gateway, page
+from tests.unit.cli.stand_in import StandIn, gateway, page, plan, planned_on, step
 
 ROOT = Path(__file__).parents[3]
-DRY = "POST apply?dry_run=true"
-REAL = "POST apply?dry_run=false"
+PLAN = "POST plan"
+APPLY = "POST apply?fingerprint=f1"
 
 
 def typed(answer: str, *arguments: str) -> tuple[int, str]:
@@ -43,9 +43,10 @@ def file(stand_in: StandIn, tmp_path: Path) -> str:
     path = tmp_path / "queues.yaml"
     path.write_text("keys:\n  - {name: web}\n")
     changes = [{"kind": "key", "name": "web", "action": "create", "fields": []}]
-    stand_in.says(DRY, {"revision": 6, "changes": changes, "keys": []})
+    stand_in.says(PLAN, plan(*changes, gateways=[planned_on(step())]))
+    stand_in.says("GET gateways/local/objects?limit=200", page())
     made = [{"name": "web", "key": "sk-sluice-made-up"}]
-    stand_in.says(REAL, {"revision": 7, "changes": changes, "keys": made})
+    stand_in.says(APPLY, {"revision": 7, "changes": changes, "keys": made})
     stand_in.says("GET gateways?limit=200", page(gateway()))
     return str(path)
 
@@ -62,12 +63,11 @@ def test_a_no_changes_nothing(file: str, stand_in: StandIn) -> None:
     code, shown = typed("n\n", "apply", "-f", file)
     assert code == ExitCode.REFUSED
     assert "nothing was changed" in shown
-    assert stand_in.bodies(REAL) == []
+    assert stand_in.bodies(APPLY) == []
 
 
 def test_what_a_gateway_says_cannot_steer_the_terminal(file: str, stand_in: StandIn) -> None:
     stand_in.says("GET gateways?limit=200", page(gateway("degraded", 6, "\x1b[2J\x07 gone")))
-    stand_in.says("GET keys/web/objects", {"items": []})
     code, shown = typed("", "apply", "-f", file, "--yes", "--timeout", "0.1")
     assert code == ExitCode.PARTLY_APPLIED
     assert "gone" in shown

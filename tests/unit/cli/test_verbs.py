@@ -10,7 +10,7 @@ import yaml
 
 from cli.exit_codes import ExitCode
 from cli.main import main
-from tests.unit.cli.stand_in import StandIn, gateway, page
+from tests.unit.cli.stand_in import StandIn, gateway, page, plan, planned_on, step
 
 QUEUE = {
     "id": "2f1c1e1e-6f0e-4d5a-9d5a-51c1ce000001",
@@ -23,8 +23,9 @@ QUEUE = {
 CHANGE = {"kind": "queue", "name": "support", "action": "create", "fields": []}
 NEW_KEY = {"kind": "key", "name": "web", "action": "create", "fields": []}
 GATEWAYS = "GET gateways?limit=200"
-DRY = "POST apply?dry_run=true"
-REAL = "POST apply?dry_run=false"
+PLAN = "POST plan"
+APPLY = "POST apply?fingerprint=f1"
+OBJECTS = "GET gateways/local/objects?limit=200"
 
 Captured = pytest.CaptureFixture[str]
 
@@ -40,8 +41,8 @@ def file(tmp_path: Path) -> str:
 
 
 def applies(stand_in: StandIn, *changes: dict[str, Any], keys: tuple[dict[str, str], ...] = ()) -> None:
-    stand_in.says(DRY, {"revision": 6, "changes": list(changes), "keys": []})
-    stand_in.says(REAL, {"revision": 7, "changes": list(changes), "keys": list(keys)})
+    stand_in.says(PLAN, plan(*changes))
+    stand_in.says(APPLY, {"revision": 7, "changes": list(changes), "keys": list(keys)})
 
 
 def test_apply_shows_the_changes_and_waits_for_every_gateway(
@@ -56,7 +57,7 @@ def test_apply_shows_the_changes_and_waits_for_every_gateway(
     assert "+ queue support" in captured.err
     assert "converged" in captured.err
     assert len(stand_in.bodies(GATEWAYS)) == 3
-    assert stand_in.bodies(REAL)[0]["keys"] == [{"name": "web", "queues": ["support"]}]
+    assert stand_in.bodies(APPLY)[0]["keys"] == [{"name": "web", "queues": ["support"]}]
 
 
 def test_apply_asks_first_and_without_a_terminal_does_nothing(
@@ -65,27 +66,31 @@ def test_apply_asks_first_and_without_a_terminal_does_nothing(
     applies(stand_in, CHANGE)
     assert main(["apply", "-f", file]) == ExitCode.REFUSED
     assert "--yes" in capsys.readouterr().err
-    assert stand_in.bodies(REAL) == []
+    assert stand_in.bodies(APPLY) == []
 
 
 def test_apply_names_the_gateway_and_the_object_that_failed(
     stand_in: StandIn, file: str, capsys: Captured
 ) -> None:
     applies(stand_in, CHANGE)
+    stand_in.says(PLAN, plan(CHANGE, gateways=[planned_on(step())]))
     stand_in.says(GATEWAYS, page(gateway("degraded", 6, "1 object failed")))
     failed = {
-        "gateway": "local",
         "kind": "routes",
         "id": "q.support",
         "declared_by": "queue support",
         "state": "failed",
         "error": "unknown plugin",
+        "hash": None,
     }
-    stand_in.says("GET queues/support/objects", {"items": [failed, {**failed, "state": "applied"}]})
+    stand_in.says(
+        OBJECTS, page(failed, {**failed, "id": "q.sales"}, {**failed, "id": "x", "state": "applied"})
+    )
     assert main(["apply", "-f", file, "--yes", "--timeout", "0.1"]) == ExitCode.PARTLY_APPLIED
     captured = capsys.readouterr()
     assert "gateway local is degraded: 1 object failed" in captured.err
-    assert captured.err.count("local: routes/q.support of queue support: unknown plugin") == 1
+    for line in ("local    routes/q.support  failed: unknown plugin", "local    routes/q.sales    failed"):
+        assert captured.err.count(line) == 1
 
 
 def test_apply_gives_up_on_a_gateway_that_does_not_come_along(
@@ -93,7 +98,7 @@ def test_apply_gives_up_on_a_gateway_that_does_not_come_along(
 ) -> None:
     applies(stand_in, CHANGE)
     stand_in.says(GATEWAYS, page(gateway("converged", 6)))
-    stand_in.says("GET queues/support/objects", {"items": []})
+    stand_in.says(OBJECTS, page())
     assert main(["apply", "-f", file, "--yes", "--timeout", "0.1"]) == ExitCode.PARTLY_APPLIED
     assert "not at revision 7 within 0.1 s" in capsys.readouterr().err
 
@@ -104,7 +109,7 @@ def test_made_up_keys_without_a_place_to_go_are_refused_before_anything_is_done(
     applies(stand_in, NEW_KEY)
     assert main(["apply", "-f", file, "--yes"]) == ExitCode.REFUSED
     assert "--keys-out" in capsys.readouterr().err
-    assert stand_in.bodies(REAL) == []
+    assert stand_in.bodies(APPLY) == []
 
 
 def test_made_up_keys_are_kept_in_a_file_of_their_owner_alone(
@@ -118,7 +123,7 @@ def test_made_up_keys_are_kept_in_a_file_of_their_owner_alone(
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600
     captured = capsys.readouterr()
     assert "sk-sluice-made-up" not in captured.out + captured.err
-    stand_in.says(REAL, {})
+    stand_in.says(APPLY, {})
     assert main(["apply", "-f", file, "--yes", "--keys-out", str(kept)]) == ExitCode.ERROR
     assert json.loads(kept.read_text()) == {"web": "sk-sluice-made-up"}
 
@@ -127,7 +132,7 @@ def test_a_file_for_keys_is_gone_when_the_service_refuses(
     stand_in: StandIn, file: str, tmp_path: Path
 ) -> None:
     applies(stand_in, NEW_KEY)
-    stand_in.says(REAL, {"title": "Conflict", "detail": "it exists"}, status=409)
+    stand_in.says(APPLY, {"title": "Conflict", "detail": "it exists"}, status=409)
     assert main(["apply", "-f", file, "--yes", "--keys-out", str(tmp_path / "keys.json")]) == ExitCode.ERROR
     assert not (tmp_path / "keys.json").exists()
 
@@ -138,7 +143,7 @@ def test_problems_that_the_service_finds_are_led_back_to_the_file(
     field = "queues.support.members[0].provider"
     problem = {"field": field, "message": "there is no provider mock", "remedy": "declare it"}
     stand_in.says(
-        DRY, {"title": "Invalid", "status": 422, "detail": "1 problem", "errors": [problem]}, status=422
+        PLAN, {"title": "Invalid", "status": 422, "detail": "1 problem", "errors": [problem]}, status=422
     )
     assert main(["apply", "-f", file]) == ExitCode.ERROR
     assert f"{file}:3:28: {field}: there is no provider mock (declare it)" in capsys.readouterr().err

@@ -1,0 +1,103 @@
+"""ctl plan, ctl drift: what would change, and what somebody changed."""
+
+import os
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cli.apply import AllowMassDelete, File, Literals, Prune
+from cli.session import say, settings
+
+if TYPE_CHECKING:
+    from cli.plan_text import Paint
+
+Value = dict[str, Any]  # Any: a plan as the service shows it
+
+
+class PlanOutput(StrEnum):
+    """How a plan is printed."""
+
+    TEXT = "text"
+    JSON = "json"
+    MARKDOWN = "markdown"
+
+
+Output = Annotated[PlanOutput, typer.Option("--output", "-o", help="How to print it.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    for verb in (plan, drift):
+        app.command()(verb)
+
+
+def plan(
+    file: File,
+    output: Output = PlanOutput.TEXT,
+    out: Annotated[
+        Path | None, typer.Option(help="Keep the plan in this file, for `ctl apply --plan`.")
+    ] = None,
+    prune: Prune = False,
+    allow_mass_delete: AllowMassDelete = False,
+    refresh: Annotated[
+        bool, typer.Option("--refresh", help="Read every gateway now, for drift that is not known yet.")
+    ] = False,
+    allow_literal_secrets: Literals = False,
+) -> int:
+    """Show what a file would change, here and on every gateway. Changes nothing.
+
+    Exit codes: 0 nothing to do, 1 error, 2 changes, 3 somebody changed a gateway, 4 refused as unsafe.
+    """
+    from cli.declaration import read_declaration
+    from cli.planning import exit_code, keep, plan_of
+    from cli.service import connected
+
+    declaration = read_declaration(file, os.environ, literal_secrets=allow_literal_secrets)
+    options = {"prune": prune, "allow_mass_delete": allow_mass_delete, "refresh": refresh}
+    with connected(settings()) as service:
+        made = plan_of(service, declaration, options)
+    if out is not None:
+        keep(made, [file], out)
+        say(f"the plan is kept in {out}")
+    show(made, output)
+    return exit_code(made)
+
+
+def drift(output: Output = PlanOutput.TEXT) -> int:
+    """Show what somebody changed on the gateways, field by field. Every gateway is read for it.
+
+    Exit codes: 0 no drift, 1 error, 2 something is still to be written, 3 drift, 4 something of others is
+    in the way.
+    """
+    from cli.planning import exit_code
+    from cli.service import connected
+
+    with connected(settings()) as service:
+        found = service.get("drift")
+    show(found, output)
+    return exit_code(found)
+
+
+def show(made: Value, output: PlanOutput) -> None:
+    """Print a plan on stdout."""
+    from cli.plan_text import plan_markdown, plan_text
+    from cli.rendering import as_json
+
+    match output:
+        case PlanOutput.JSON:
+            typer.echo(as_json(made))
+        case PlanOutput.MARKDOWN:
+            typer.echo(plan_markdown(made))
+        case PlanOutput.TEXT:
+            typer.echo(plan_text(made, paint_for(sys.stdout.isatty())))
+
+
+def paint_for(terminal: bool) -> "Paint":
+    """Colour on a terminal alone, and not where NO_COLOR says so."""
+    from cli.plan_text import plain
+
+    if not terminal or os.environ.get("NO_COLOR"):
+        return plain
+    return lambda text, colour: typer.style(text, fg=colour)

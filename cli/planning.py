@@ -1,0 +1,87 @@
+"""Plans on the side of `ctl`: asked for, judged, kept in a file and read back."""
+
+import json
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from cli.declaration import Declaration
+from cli.exit_codes import ExitCode
+from cli.service import Service, ServiceRefused
+from controlplane.errors import InvalidSpec
+
+Value = dict[str, Any]  # Any: a plan as the service shows it
+
+FORMAT_VERSION = 1
+_OPTIONS = ("prune", "allow_mass_delete", "refresh")
+
+
+def plan_of(service: Service, declaration: Declaration, options: dict[str, bool]) -> Value:
+    """What the declaration would change; what is wrong with it is led back to its lines."""
+    try:
+        return service.plan(declaration.data, options)
+    except ServiceRefused as error:
+        raise placed(error, declaration) from error
+
+
+def placed(error: ServiceRefused, declaration: Declaration) -> ServiceRefused:
+    """The service's refusal with file, line and column."""
+    return ServiceRefused(
+        f"{declaration.file} was not accepted: {error.message}",
+        status=error.status,
+        remedy=error.remedy,
+        problems=tuple(declaration.placed(problem) for problem in error.problems),
+    )
+
+
+def exit_code(plan: Value) -> ExitCode:
+    """What a plan says to a script. A refusal weighs more than drift, and drift more than changes."""
+    if plan["refusals"]:
+        return ExitCode.REFUSED
+    if plan["summary"]["drift"]:
+        return ExitCode.DRIFT
+    if plan["changes"] or plan["summary"]["writes"]:
+        return ExitCode.CHANGES
+    return ExitCode.OK
+
+
+def keep(plan: Value, files: Sequence[str], path: Path) -> None:
+    """Write a plan to a file that only its owner reads, whole or not at all."""
+    kept = {**plan, "files": list(files)}
+    try:
+        handle, name = tempfile.mkstemp(dir=path.absolute().parent, prefix=f".{path.name}.")
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            json.dump(kept, file, indent=2, ensure_ascii=False)
+            file.write("\n")
+        Path(name).replace(path)
+    except OSError as error:
+        raise InvalidSpec(f"{path} cannot be written: {error.strerror}") from None
+
+
+def kept(path: Path) -> Value:
+    """A plan that was kept. Raises InvalidSpec for anything else."""
+    try:
+        plan = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InvalidSpec(f"{path} cannot be read: {error.strerror}") from None
+    except ValueError:
+        plan = None
+    if not isinstance(plan, dict) or "format_version" not in plan:
+        raise InvalidSpec(f"{path} is no plan", remedy="`ctl plan --out` writes one")
+    if plan["format_version"] != FORMAT_VERSION:
+        found = str(plan["format_version"])[:20]
+        raise InvalidSpec(
+            f"{path} has the format version {found}, and this ctl reads {FORMAT_VERSION}",
+            remedy="plan again with this ctl",
+        )
+    expected = (("fingerprint", str), ("document", str), ("options", dict), ("files", list))
+    if not all(isinstance(plan.get(name), kind) for name, kind in expected):
+        raise InvalidSpec(f"{path} is no whole plan", remedy="`ctl plan --out` writes one")
+    return plan
+
+
+def options_of(plan: Value) -> dict[str, bool]:
+    """The options with which a kept plan was made."""
+    return {name: plan["options"].get(name) is True for name in _OPTIONS}

@@ -1,0 +1,72 @@
+"""What the OpenAPI document says about plans."""
+
+from typing import Any
+
+Part = dict[str, Any]  # Any: JSON
+
+
+def _object(**properties: Part) -> Part:
+    return {"type": "object", "required": list(properties), "properties": properties}
+
+
+def _all(item: Part) -> Part:
+    return {"type": "array", "items": item}
+
+
+_TEXT: Part = {"type": "string"}
+_MAYBE: Part = {"type": ["string", "null"]}
+_NUMBER: Part = {"type": "integer"}
+_YES_OR_NO: Part = {"type": "boolean"}
+_ACTION: Part = {"type": "string", "enum": ["create", "update", "delete"]}
+_FIELDS = _all(_object(field=_TEXT, before=_TEXT, after=_TEXT))
+_STEP = _object(
+    action=_ACTION,
+    object=_TEXT,
+    kind=_TEXT,
+    id=_TEXT,
+    declared_by=_TEXT,
+    verdict={"type": "string", "enum": ["you changed it", "drift", "both"]},
+    reason=_TEXT,
+    fields=_FIELDS,
+    drift=_FIELDS,
+    warnings=_all(_TEXT),
+    hash=_MAYBE,
+)
+_COLLISION = _object(object=_TEXT, kind=_TEXT, id=_TEXT, declared_by=_TEXT, fields=_FIELDS)
+_GATEWAY = _object(
+    name=_TEXT,
+    state=_TEXT,
+    revision=_NUMBER,
+    last_pass=_MAYBE,
+    writes=_NUMBER,
+    looked=_YES_OR_NO,
+    trouble=_MAYBE,
+    steps=_all(_STEP),
+    collisions=_all(_COLLISION),
+)
+
+PLAN: Part = {
+    **_object(
+        format_version={"const": 1},
+        source=_TEXT,
+        revision=_NUMBER,
+        made_at=_TEXT,
+        options=_object(prune=_YES_OR_NO, allow_mass_delete=_YES_OR_NO, refresh=_YES_OR_NO),
+        summary=_object(create=_NUMBER, update=_NUMBER, delete=_NUMBER, writes=_NUMBER, drift=_NUMBER),
+        changes=_all(_object(action=_ACTION, kind=_TEXT, name=_TEXT, fields=_FIELDS, warnings=_all(_TEXT))),
+        gateways=_all(_GATEWAY),
+        enforcement=_all({"$ref": "#/components/schemas/Enforcement"}),
+        warnings=_all(_TEXT),
+        refusals=_all(_object(about=_TEXT, message=_TEXT, remedy=_TEXT)),
+        protected=_all(_TEXT),
+        document=_MAYBE,
+        fingerprint=_TEXT,
+    ),
+    "description": "what would change, here and on every gateway; nothing in it shows a secret",
+}
+
+OPTIONS = {
+    "prune": "remove what the document's source declared before and no longer does",
+    "allow_mass_delete": "agree to a prune that removes at least 10 objects and over 30 % of its source",
+    "refresh": "read every gateway now, instead of only what is to be written",
+}

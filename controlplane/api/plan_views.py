@@ -1,0 +1,146 @@
+"""A plan as JSON: `format_version` 1, the form that `ctl plan -o json` prints and `--out` keeps.
+
+A later release may add fields; a field never changes its meaning within a format version.
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+
+import orjson
+
+from controlplane.api.views import Shown, record_view, status_view
+from controlplane.core.declaring import DeclaredChange
+from controlplane.core.diff import FieldChange
+from controlplane.core.effects import resets, warnings
+from controlplane.core.plan import Action, Reason
+from controlplane.core.safety import Refusal
+from controlplane.core.verdicts import Collision, ObjectStep, Verdict
+from controlplane.reconciler.planning import GatewayPlan, Planned
+
+FORMAT_VERSION = 1
+_STAMPED = ("source", "revision", "options", "changes", "refusals", "document")
+_STAMPED_OF_A_GATEWAY = ("name", "steps", "collisions")
+
+
+def plan_view(plan: Planned, document: str | None) -> Shown:
+    """The plan; `document` is the digest of what was sent."""
+    changes = [_change(change) for change in plan.wanted.changes]
+    view: Shown = {
+        "format_version": FORMAT_VERSION,
+        "source": plan.source,
+        "revision": plan.revision,
+        "made_at": plan.made_at.isoformat(),
+        "options": record_view(plan.options),
+        "summary": _summary(plan),
+        "changes": changes,
+        "gateways": [_gateway(gateway) for gateway in plan.gateways],
+        "enforcement": [record_view(line) for line in plan.enforcement],
+        "warnings": _warnings(plan),
+        "refusals": [_refusal(refusal) for refusal in plan.refusals],
+        "protected": list(plan.wanted.protected),
+        "document": document,
+    }
+    return {**view, "fingerprint": fingerprint(view)}
+
+
+def fingerprint(view: Shown) -> str:
+    """What tells two plans apart: everything that would be done, and what it starts from."""
+    stamped = {name: view[name] for name in _STAMPED}
+    stamped["gateways"] = [
+        {name: gateway[name] for name in _STAMPED_OF_A_GATEWAY} for gateway in view["gateways"]
+    ]
+    return hashlib.sha256(orjson.dumps(stamped, option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+
+def _summary(plan: Planned) -> Shown:
+    counts = Counter(change.action for change in plan.wanted.changes)
+    steps = [step for gateway in plan.gateways for step in gateway.steps.steps]
+    return {
+        **{action.value: counts[action] for action in Action},
+        "writes": len(steps),
+        "drift": sum(step.verdict is not Verdict.YOURS for step in steps),
+    }
+
+
+def _change(change: DeclaredChange) -> Shown:
+    return {
+        "action": change.action.value,
+        "kind": change.kind,
+        "name": change.name,
+        "fields": _fields(change.fields),
+        "warnings": list(warnings(change)),
+    }
+
+
+def _fields(changes: Sequence[FieldChange]) -> list[Shown]:
+    return [{"field": item.path, "before": item.before, "after": item.after} for item in changes]
+
+
+def _gateway(gateway: GatewayPlan) -> Shown:
+    status = status_view(gateway.status)
+    return {
+        "name": gateway.name,
+        "state": status["state"],
+        "revision": status["applied_revision"],
+        "last_pass": status["last_pass"],
+        "writes": status["writes"],
+        "looked": gateway.looked,
+        "trouble": gateway.trouble,
+        "steps": [_step(step) for step in gateway.steps.steps],
+        "collisions": [_collision(item) for item in gateway.steps.collisions],
+    }
+
+
+def _step(step: ObjectStep) -> Shown:
+    return {
+        "action": step.action.value,
+        "object": str(step.key),
+        "kind": step.key.kind.value,
+        "id": step.key.id,
+        "declared_by": step.declared_by,
+        "verdict": step.verdict.value,
+        "reason": _reason(step),
+        "fields": _fields(step.changes),
+        "drift": _fields(step.drift),
+        "warnings": list(resets(step.declared_by, step.changes)),
+        "hash": step.hash,
+    }
+
+
+def _reason(step: ObjectStep) -> str:
+    if step.verdict is Verdict.DRIFT:
+        return Reason.DRIFTED.value
+    if step.action is Action.DELETE:
+        return Reason.WITHDRAWN.value
+    return (Reason.DECLARED if step.action is Action.CREATE else Reason.CHANGED).value
+
+
+def _collision(item: Collision) -> Shown:
+    return {
+        "object": str(item.key),
+        "kind": item.key.kind.value,
+        "id": item.key.id,
+        "declared_by": item.declared_by,
+        "fields": _fields(item.changes),
+    }
+
+
+def _refusal(refusal: Refusal) -> Shown:
+    return {"about": refusal.about, "message": refusal.message, "remedy": refusal.remedy}
+
+
+def _warnings(plan: Planned) -> list[str]:
+    """What is about the plan as a whole."""
+    found = []
+    deletes = sum(change.action is Action.DELETE for change in plan.wanted.changes)
+    if deletes:
+        found.append(f"deletes {deletes} {'object' if deletes == 1 else 'objects'}")
+    found += [f"{name} is protected, so the prune keeps it" for name in plan.wanted.protected]
+    for gateway in plan.gateways:
+        gone = sum(step.action is Action.DELETE for step in gateway.steps.steps)
+        if gone:
+            found.append(f"deletes {gone} {'object' if gone == 1 else 'objects'} on gateway {gateway.name}")
+        if gateway.trouble:
+            found.append(f"gateway {gateway.name} could not be looked at: {gateway.trouble}")
+    return found

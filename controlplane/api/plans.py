@@ -1,0 +1,124 @@
+"""Plans: what a document would change, and the whole of it done at once."""
+
+from dataclasses import asdict
+
+import orjson
+from litestar import Response, Router, get, post
+from pydantic import ValidationError
+
+from controlplane.api.access import author_of, needs, principal_of
+from controlplane.api.bodies import LARGEST_DOCUMENT, AnyRequest, read_json
+from controlplane.api.plan_views import plan_view
+from controlplane.api.queries import flag, only
+from controlplane.api.resources import PREFIX
+from controlplane.api.service import service_of
+from controlplane.api.views import Shown, reply
+from controlplane.core.access import Permission
+from controlplane.core.plan import Action
+from controlplane.core.problems import problems_of
+from controlplane.core.redact import redacted, secrets_of
+from controlplane.core.spec import Document
+from controlplane.errors import Forbidden, InvalidSpec, PreconditionFailed, Unavailable
+from controlplane.reconciler.planning import Planned, Planner, PlanOptions
+from controlplane.store.records import Kind
+
+_FLAGS = ("prune", "allow_mass_delete", "refresh")
+
+
+@post("/plan", name="plan", status_code=200, opt=needs(Permission.READ))
+async def plan(request: AnyRequest) -> Response[bytes]:
+    """What a document would change, here and on every gateway; nothing is written."""
+    values = only(request, _FLAGS)
+    document, body = await _document(request)
+    _, view = await _planned(_planner(request), document, body, _options(values))
+    return reply(view)
+
+
+@get("/drift", name="drift", opt=needs(Permission.READ))
+async def drift(request: AnyRequest) -> Response[bytes]:
+    """What differs on the gateways from what is declared; every gateway is read for it."""
+    only(request, ())
+    found = await _planner(request).standing(PlanOptions(refresh=True))
+    return reply(plan_view(found, None))
+
+
+@post("/apply", name="apply", status_code=200, opt=needs(Permission.WRITE))
+async def apply(request: AnyRequest) -> Response[bytes]:
+    """Make a document so, in one revision: create, update, and with `prune` delete.
+
+    With `fingerprint` exactly the plan of that fingerprint is carried out, or nothing.
+    """
+    values = only(request, ("dry_run", "fingerprint", *_FLAGS))
+    dry_run = flag(values.get("dry_run", "false"), "dry_run")
+    document, body = await _document(request)
+    options = _options(values)
+    deletes: list[tuple[Kind, str]] = []
+    base: int | None = None
+    if options.prune or "fingerprint" in values:
+        planned, view = await _planned(_planner(request), document, body, options)
+        _agreed(view, values.get("fingerprint"))
+        base = planned.revision
+        deletes = [
+            (Kind(change.kind), change.name)
+            for change in planned.wanted.changes
+            if change.action is Action.DELETE
+        ]
+    service = service_of(request)
+    author = author_of(request, source=document.source, message="apply")
+    applied = await service.store.apply(document, author, dry_run=dry_run, deletes=deletes, base=base)
+    service.wake()
+    return reply(
+        {
+            "revision": applied.revision,
+            "changes": [asdict(change) for change in applied.changes],
+            "keys": [{"name": name, "key": key} for name, key in applied.keys.items()],
+        }
+    )
+
+
+async def _document(request: AnyRequest) -> tuple[Document, Shown]:
+    values = await read_json(request, largest=LARGEST_DOCUMENT)
+    try:
+        return Document.model_validate(values), values
+    except ValidationError as error:
+        problems = problems_of(error, Document, values)
+        raise InvalidSpec("the document cannot be accepted", problems=problems) from None
+
+
+async def _planned(
+    planner: Planner, document: Document, body: Shown, options: PlanOptions
+) -> tuple[Planned, Shown]:
+    made = await planner.plan(document, options)
+    # Keyed, since the document holds secrets that a plain digest would let anybody guess at.
+    digest = planner.digest(orjson.dumps(body, option=orjson.OPT_SORT_KEYS).decode())
+    return made, redacted(plan_view(made, digest), set(secrets_of(document)))
+
+
+def _agreed(view: Shown, wanted: str | None) -> None:
+    """Raises PreconditionFailed when this is not the plan that was agreed to, or one that is refused."""
+    if wanted is not None and wanted != view["fingerprint"]:
+        raise PreconditionFailed(
+            "the world has moved since the plan was made: it would be another plan now",
+            remedy="plan again, and look at what is different",
+        )
+    if view["refusals"]:
+        first = view["refusals"][0]
+        about = f"{first['about']}: " if first["about"] else ""
+        raise PreconditionFailed(f"refused: {about}{first['message']}", remedy=first["remedy"])
+
+
+def _planner(request: AnyRequest) -> Planner:
+    if principal_of(request).reach is not None:
+        raise Forbidden("a plan tells of every tenant", remedy="ask one of the platform's own people")
+    planner = service_of(request).planner
+    if planner is None:
+        raise Unavailable("this service makes no plans", remedy="start it with a reconciler")
+    return planner
+
+
+def _options(values: dict[str, str]) -> PlanOptions:
+    return PlanOptions(**{name: flag(values.get(name, "false"), name) for name in _FLAGS})
+
+
+def plans_router() -> Router:
+    return Router(path=PREFIX, route_handlers=[plan, drift, apply])

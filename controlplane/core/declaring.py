@@ -1,0 +1,238 @@
+"""A document laid over what is declared already: what would be declared then, and what changes by it."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar, cast
+from uuid import UUID
+
+from pydantic import SecretStr
+
+from controlplane.core.desired import DesiredState, Key, Provider, Queue, Tenant, derived_id
+from controlplane.core.diff import Digest, FieldChange
+from controlplane.core.fields import first_fields, spec_differences
+from controlplane.core.plan import Action
+from controlplane.core.safety import Refusal
+from controlplane.core.secrets import MASK, GatewaySecret, Secret, SecretRef, is_gateway_reference
+from controlplane.core.spec import Document, KeySpec, ProviderSpec, QueueSpec, TenantSpec
+from controlplane.errors import Problem
+
+Item = Provider | Tenant | Queue | Key
+T = TypeVar("T", bound=Item)
+_UNMADE = "made up when it is applied"
+
+
+@dataclass(frozen=True, slots=True)
+class DeclaredChange:
+    """One declared object that comes, changes or goes."""
+
+    action: Action
+    kind: str
+    name: str
+    fields: tuple[FieldChange, ...] = ()
+    before: Item | None = field(default=None, repr=False)
+    after: Item | None = field(default=None, repr=False)
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name}"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What would be declared, and how it differs from what is."""
+
+    state: DesiredState
+    changes: tuple[DeclaredChange, ...] = ()
+    refusals: tuple[Refusal, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    protected: tuple[str, ...] = ()
+    """What a prune would have removed, had it not been protected."""
+
+
+def declare(document: Document, current: DesiredState, digest: Digest, *, prune: bool = False) -> Wanted:
+    """Lay a document over the current state. With `prune`, what its source declares no longer goes."""
+    work = _Overlay(document.source, digest)
+    state = DesiredState(
+        current.revision,
+        work.lay("provider", document.providers, current.providers, work.provider, prune=prune),
+        work.lay("tenant", document.tenants, current.tenants, work.tenant, prune=prune),
+        work.lay("queue", document.queues, current.queues, work.queue, prune=prune),
+        work.lay("key", document.keys, current.keys, work.key, prune=prune),
+    )
+    changes = tuple(work.changes)
+    problems = (*work.problems, *_dangling(changes, state))
+    refusals = (*work.refusals, *_still_used(changes, state))
+    return Wanted(state, changes, refusals, problems, tuple(work.protected))
+
+
+class _Overlay:
+    def __init__(self, source: str, digest: Digest) -> None:
+        self._source = source
+        self._digest = digest
+        self.changes: list[DeclaredChange] = []
+        self.refusals: list[Refusal] = []
+        self.problems: list[Problem] = []
+        self.protected: list[str] = []
+
+    def lay(
+        self,
+        kind: str,
+        specs: Iterable[Any],  # Any: the specs of the kind
+        current: Mapping[str, T],
+        make: Callable[[Any, Any], T],
+        *,
+        prune: bool,
+    ) -> Mapping[str, T]:
+        """One kind: the items that there would be, by name; the same mapping where nothing changes."""
+        made: dict[str, T] = {}
+        declared: set[str] = set()
+        for spec in specs:
+            declared.add(spec.name)
+            before = current.get(spec.name)
+            if before is not None and before.source != self._source:
+                self._owned(kind, spec.name, before.source)
+                continue
+            after = make(spec, before)
+            if before is not None and _same(before, after):
+                continue
+            made[spec.name] = after
+            self._changed(kind, before, after)
+        gone = self._gone(kind, current, declared) if prune else set()
+        if not made and not gone:
+            return current
+        return {name: item for name, item in current.items() if name not in gone} | made
+
+    def provider(self, spec: ProviderSpec, before: Provider | None) -> Provider:
+        object_id = before.id if before else derived_id("provider", spec.name)
+        secret = self._secret("provider", spec.name, object_id, "api_key", spec.api_key, before)
+        bare = spec.model_copy(update={"api_key": None}) if spec.api_key else spec
+        return Provider(object_id, bare, secret, self._source)
+
+    def tenant(self, spec: TenantSpec, before: Tenant | None) -> Tenant:
+        return Tenant(before.id if before else derived_id("tenant", spec.name), spec, self._source)
+
+    def queue(self, spec: QueueSpec, before: Queue | None) -> Queue:
+        object_id = before.id if before else spec.id or derived_id("queue", spec.name)
+        if spec.id not in (None, object_id):
+            remedy = f"leave it out, or write {object_id}"
+            self.problems.append(Problem(f"queues.{spec.name}.id", "the id of a queue never changes", remedy))
+        return Queue(object_id, spec.model_copy(update={"id": object_id}), self._source)
+
+    def key(self, spec: KeySpec, before: Key | None) -> Key:
+        object_id = before.id if before else derived_id("key", spec.name)
+        secret = self._secret("key", spec.name, object_id, "key", spec.key, before)
+        update = {
+            "key": None,
+            "queues": tuple(sorted(spec.queues)),
+            "providers": tuple(sorted(spec.providers)),
+        }
+        made = secret or SecretRef(f"key/{object_id}/key", _UNMADE)
+        return Key(object_id, spec.model_copy(update=update), cast(SecretRef, made), self._source)
+
+    def _secret(
+        self,
+        kind: str,
+        name: str,
+        object_id: UUID,
+        place: str,
+        value: SecretStr | None,
+        before: Provider | Key | None,
+    ) -> Secret | None:
+        """The handle of a secret; what is `***` or left out stays as it was."""
+        text = value.get_secret_value() if value is not None else MASK
+        kept = before.secret if before else None
+        if text == MASK:
+            if value is not None and kept is None and kind != "key":
+                message = "`***` stands for a secret that is stored, and none is"
+                self.problems.append(Problem(f"{kind}s.{name}.{place}", message, "write it"))
+            return kept
+        if is_gateway_reference(text):
+            return GatewaySecret(text)
+        return SecretRef(f"{kind}/{object_id}/{place}", self._digest(text))
+
+    def _changed(self, kind: str, before: Item | None, after: Item) -> None:
+        if before is None:
+            fields = first_fields(after.spec, _secret_of(after))
+            self.changes.append(DeclaredChange(Action.CREATE, kind, after.spec.name, fields, None, after))
+        else:
+            fields = spec_differences(before.spec, after.spec, _secret_of(before), _secret_of(after))
+            self.changes.append(DeclaredChange(Action.UPDATE, kind, after.spec.name, fields, before, after))
+
+    def _gone(self, kind: str, current: Mapping[str, T], declared: set[str]) -> set[str]:
+        """What this source declared before and does not declare now."""
+        found: set[str] = set()
+        for name, item in current.items():
+            if item.source != self._source or name in declared:
+                continue
+            if item.spec.protect:
+                self.protected.append(f"{kind} {name}")
+                continue
+            found.add(name)
+            self.changes.append(DeclaredChange(Action.DELETE, kind, name, (), item, None))
+        return found
+
+    def _owned(self, kind: str, name: str, source: str) -> None:
+        self.refusals.append(
+            Refusal(
+                f"{kind}s.{name}",
+                f"belongs to source {source!r}, not to {self._source!r}",
+                "remove it from this file, or delete it there first",
+            )
+        )
+
+
+def _same(before: Item, after: Item) -> bool:
+    return before.spec == after.spec and _secret_of(before) == _secret_of(after)
+
+
+def _secret_of(item: Item) -> tuple[str, Secret | None] | None:
+    if isinstance(item, Provider):
+        return "api_key", item.secret
+    return ("key", item.secret) if isinstance(item, Key) else None
+
+
+def references(item: Item) -> Iterator[tuple[str, str, str]]:
+    """What a declaration refers to: the field, the kind and the name."""
+    if isinstance(item, Provider | Queue | Key) and item.spec.tenant:
+        yield "tenant", "tenant", item.spec.tenant
+    if isinstance(item, Queue):
+        for position, member in enumerate(item.spec.members):
+            yield f"members[{position}].provider", "provider", member.provider
+    if isinstance(item, Key):
+        for kind, names in (("queue", item.spec.queues), ("provider", item.spec.providers)):
+            for position, name in enumerate(names):
+                yield f"{kind}s[{position}]", kind, name
+
+
+def _dangling(changes: Iterable[DeclaredChange], state: DesiredState) -> Iterator[Problem]:
+    """References of what is declared that lead nowhere."""
+    gone = {(change.kind, change.name) for change in changes if change.action is Action.DELETE}
+    for change in changes:
+        if change.after is None:
+            continue
+        for where, kind, name in references(change.after):
+            if name not in named(state, kind) and (kind, name) not in gone:
+                message, remedy = (
+                    f"there is no {kind} {name!r}",
+                    f"declare the {kind} first, or correct the name",
+                )
+                yield Problem(f"{change.kind}s.{change.name}.{where}", message, remedy)
+
+
+def _still_used(changes: Iterable[DeclaredChange], state: DesiredState) -> Iterator[Refusal]:
+    """Removals that would leave a reference behind."""
+    gone = {(change.kind, change.name) for change in changes if change.action is Action.DELETE}
+    if not gone:
+        return
+    for kind, items in (("provider", state.providers), ("queue", state.queues), ("key", state.keys)):
+        for name, item in items.items():
+            for _, target, used in references(cast(Item, item)):
+                if (target, used) in gone:
+                    message = f"is still used by {kind} {name} of source {item.source!r}"
+                    remedy = f"keep it in the file, or remove it from the {kind} first"
+                    yield Refusal(f"{target}s.{used}", message, remedy)
+
+
+def named(state: DesiredState, kind: str) -> Mapping[str, Item]:
+    """The declared objects of a kind, by name."""
+    found: Mapping[str, Item] = getattr(state, f"{kind}s")
+    return found
