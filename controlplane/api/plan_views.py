@@ -16,7 +16,7 @@ from controlplane.core.effects import resets, warnings
 from controlplane.core.plan import Action, Reason
 from controlplane.core.safety import Refusal
 from controlplane.core.verdicts import Collision, ObjectStep, Verdict
-from controlplane.reconciler.planning import GatewayPlan, Planned
+from controlplane.reconciler.planned import GatewayPlan, Planned
 
 FORMAT_VERSION = 1
 _STAMPED = ("source", "revision", "options", "changes", "refusals", "document")

@@ -48,8 +48,18 @@ class Wanted:
     """What a prune would have removed, had it not been protected."""
 
 
-def declare(document: Document, current: DesiredState, digest: Digest, *, prune: bool = False) -> Wanted:
-    """Lay a document over the current state. With `prune`, what its source declares no longer goes."""
+def declare(
+    document: Document,
+    current: DesiredState,
+    digest: Digest,
+    *,
+    prune: bool = False,
+    beside: DesiredState | None = None,
+) -> Wanted:
+    """Lay a document over the current state. With `prune`, what its source declares no longer goes.
+
+    `beside` has what the document may refer to and cannot change.
+    """
     work = _Overlay(document.source, digest)
     state = DesiredState(
         current.revision,
@@ -59,7 +69,7 @@ def declare(document: Document, current: DesiredState, digest: Digest, *, prune:
         work.lay("key", document.keys, current.keys, work.key, prune=prune),
     )
     changes = tuple(work.changes)
-    problems = (*work.problems, *_dangling(changes, state))
+    problems = (*work.problems, *_dangling(changes, (state, beside or DesiredState())))
     refusals = (*work.refusals, *_still_used(changes, state))
     return Wanted(state, changes, refusals, problems, tuple(work.protected))
 
@@ -203,14 +213,15 @@ def references(item: Item) -> Iterator[tuple[str, str, str]]:
                 yield f"{kind}s[{position}]", kind, name
 
 
-def _dangling(changes: Iterable[DeclaredChange], state: DesiredState) -> Iterator[Problem]:
+def _dangling(changes: Iterable[DeclaredChange], usable: Iterable[DesiredState]) -> Iterator[Problem]:
     """References of what is declared that lead nowhere."""
     gone = {(change.kind, change.name) for change in changes if change.action is Action.DELETE}
     for change in changes:
         if change.after is None:
             continue
         for where, kind, name in references(change.after):
-            if name not in named(state, kind) and (kind, name) not in gone:
+            there = any(name in named(state, kind) for state in usable)
+            if not there and (kind, name) not in gone:
                 message, remedy = (
                     f"there is no {kind} {name!r}",
                     f"declare the {kind} first, or correct the name",

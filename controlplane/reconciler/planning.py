@@ -6,22 +6,25 @@
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 
 from controlplane.clock import Clock
+from controlplane.core.access import Reach
 from controlplane.core.compile import Compiled
 from controlplane.core.declaring import Wanted, declare
 from controlplane.core.desired import DesiredState
 from controlplane.core.diff import Digest, LiveObject
-from controlplane.core.enforcement import Enforcement, unenforceable
 from controlplane.core.objects import ObjectKey
-from controlplane.core.plan import Action
-from controlplane.core.safety import Refusal, prune_refusals
+from controlplane.core.reached import reached
+from controlplane.core.safety import Refusal
 from controlplane.core.spec import Document
-from controlplane.core.verdicts import GatewaySteps, ThreeWay
-from controlplane.errors import GatewayRefused, GatewayUnavailable, InvalidSpec, Problem
+from controlplane.core.verdicts import ThreeWay
+from controlplane.errors import GatewayRefused, GatewayUnavailable, InvalidSpec
 from controlplane.reconciler.passes import GatewayPass
+from controlplane.reconciler.plan_checks import own_document, pruned, refused, unenforced
+from controlplane.reconciler.planned import GatewayPlan, Planned, PlanOptions, Serves, everything, told
 from controlplane.reconciler.service import MakePass
 from controlplane.store.reconciling import GatewayRecord, ReconcilingStore
 from controlplane.store.records import GatewayStatus
@@ -35,50 +38,6 @@ _MOST_ASKED_FOR = 64
 _CALM = ("converged", "drifted")
 
 
-@dataclass(frozen=True, slots=True)
-class PlanOptions:
-    """How a plan is made."""
-
-    prune: bool = False
-    """Remove what the document's source declared before and no longer does."""
-    allow_mass_delete: bool = False
-    refresh: bool = False
-    """Read every gateway now, instead of only what is to be written."""
-
-
-@dataclass(frozen=True, slots=True)
-class GatewayPlan:
-    """What is to be done on one gateway."""
-
-    name: str
-    status: GatewayStatus
-    steps: GatewaySteps = field(default_factory=GatewaySteps)
-    looked: bool = False
-    """Whether the gateway was asked for the objects that the steps are about."""
-    trouble: str | None = None
-    """Why it could not be asked."""
-    problems: tuple[Problem, ...] = ()
-    """What this gateway cannot enforce."""
-
-
-@dataclass(frozen=True, slots=True)
-class Planned:
-    """A plan: what would be declared, what every gateway would be told, and what stands against it."""
-
-    source: str
-    options: PlanOptions
-    made_at: datetime
-    wanted: Wanted
-    refusals: tuple[Refusal, ...]
-    gateways: tuple[GatewayPlan, ...]
-    enforcement: tuple[Enforcement, ...]
-
-    @property
-    def revision(self) -> int:
-        """The revision that the plan starts from."""
-        return self.wanted.state.revision
-
-
 class Planner:
     """Makes plans. Raises StoreUnavailable, and InvalidSpec for what cannot be declared at all."""
 
@@ -88,22 +47,42 @@ class Planner:
         self.digest = digest
         self._clock = clock
 
-    async def plan(self, document: Document, options: PlanOptions) -> Planned:
-        """What the document would change."""
+    async def plan(self, document: Document, options: PlanOptions, reach: Reach | None = None) -> Planned:
+        """What the document would change, for somebody who reaches so far."""
         current = await self._store.desired()
+        if reach is not None:
+            return await self._plan_within(document, current, options, reach)
         wanted = await asyncio.to_thread(declare, document, current, self.digest, prune=options.prune)
         return await self.compare(
             current,
             wanted,
             options,
             source=document.source,
-            refusals=_prune(document, current, wanted, options),
+            refusals=pruned(document, current, wanted, options),
         )
 
-    async def standing(self, options: PlanOptions) -> Planned:
+    async def standing(self, options: PlanOptions, reach: Reach | None = None) -> Planned:
         """What is to be done on the gateways for what is declared already."""
         current = await self._store.desired()
-        return await self.compare(current, Wanted(current), options)
+        wanted = Wanted(current)
+        serves: Serves = everything
+        if reach is not None:
+            serves = partial(reached(current, reach).serves, wanted=Wanted(DesiredState()))
+        return await self.compare(current, wanted, options, serves=serves)
+
+    async def _plan_within(
+        self, document: Document, current: DesiredState, options: PlanOptions, reach: Reach
+    ) -> Planned:
+        """Somebody's own part of the plan; what lies beyond their reach is as if it were not there."""
+        theirs = reached(current, reach)
+        document = own_document(document, theirs, reach)
+        wanted = declare(document, theirs.own, self.digest, prune=options.prune, beside=theirs.beside)
+        refusals = pruned(document, theirs.own, wanted, options)
+        serves = partial(theirs.serves, wanted=wanted)
+        whole = replace(wanted, state=theirs.put_back(wanted))
+        return await self.compare(
+            current, whole, options, source=document.source, refusals=refusals, serves=serves
+        )
 
     async def compare(
         self,
@@ -113,9 +92,10 @@ class Planner:
         *,
         source: str = "",
         refusals: Sequence[Refusal] = (),
+        serves: Serves = everything,
     ) -> Planned:
-        """What it takes to come from one state to another."""
-        problems = (*wanted.problems, *_unenforced(wanted))
+        """What it takes to come from one state to another; `serves` says which objects are told of."""
+        problems = (*wanted.problems, *unenforced(wanted))
         if problems:
             raise InvalidSpec("the document cannot be accepted", problems=problems)
         moment = datetime.fromtimestamp(self._clock.now(), UTC)
@@ -123,8 +103,8 @@ class Planner:
         made = await asyncio.gather(
             *(self._gateway(record, current, wanted, options, moment) for record in records)
         )
-        gateways = tuple(plan for plan, _ in made)
-        stopped = (*wanted.refusals, *refusals, *_refused(gateways))
+        gateways = tuple(told(plan, serves) for plan, _ in made)
+        stopped = (*wanted.refusals, *refusals, *refused(gateways))
         report = made[0][1].report if made and made[0][1] else ()
         changed = {change.name for change in wanted.changes if change.kind == "queue"}
         lines = tuple(line for line in report if line.queue in changed)
@@ -195,51 +175,3 @@ async def _look(
         return None, f"the gateway did not answer within {LOOK_S:g} s"
     except (GatewayUnavailable, GatewayRefused) as error:
         return None, error.message
-
-
-def _prune(
-    document: Document, current: DesiredState, wanted: Wanted, options: PlanOptions
-) -> tuple[Refusal, ...]:
-    if not options.prune:
-        return ()
-    kinds = (current.providers, current.tenants, current.queues, current.keys)
-    owned = sum(item.source == document.source for items in kinds for item in items.values())
-    declared = sum(map(len, (document.providers, document.tenants, document.queues, document.keys)))
-    deletes = [str(change) for change in wanted.changes if change.action is Action.DELETE]
-    return prune_refusals(
-        document.source,
-        declared=declared,
-        owned=owned,
-        deletes=deletes,
-        allow_mass_delete=options.allow_mass_delete,
-    )
-
-
-def _unenforced(wanted: Wanted) -> tuple[Problem, ...]:
-    """What no gateway would enforce of the objects that change."""
-    changed = {(f"{change.kind}s", change.name) for change in wanted.changes if change.after}
-    providers = {name for kind, name in changed if kind == "providers"}
-    queues = {name for kind, name in changed if kind == "queues"}
-    queues |= {
-        name
-        for name, queue in (wanted.state.queues.items() if providers else ())
-        if any(member.provider in providers for member in queue.spec.members)
-    }
-    if not changed:
-        return ()
-    found = unenforceable(wanted.state, sorted(queues))
-    about = changed | {("queues", name) for name in queues}
-    return tuple(problem for problem in found if tuple(problem.field.split(".")[:2]) in about)
-
-
-def _refused(gateways: Sequence[GatewayPlan]) -> list[Refusal]:
-    found = []
-    for gateway in gateways:
-        for collision in gateway.steps.collisions:
-            remedy = "`ctl adopt` shows it, and takes it over on --yes; or remove or rename it"
-            found.append(Refusal(f"gateway {gateway.name}", str(collision), remedy))
-        for problem in gateway.problems:
-            message = f"{problem.field} cannot be enforced there: {problem.message}"
-            remedy = problem.remedy or "choose another gateway for it"
-            found.append(Refusal(f"gateway {gateway.name}", message, remedy))
-    return found

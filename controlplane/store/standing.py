@@ -6,6 +6,11 @@ from uuid import UUID
 from controlplane.store.database import Connection
 from controlplane.store.records import GatewayStatus, HeldObject
 
+_OF_TENANT = """declared_by IN (
+    SELECT 'provider ' || name FROM provider WHERE tenant_id = $5
+    UNION ALL SELECT 'queue ' || name FROM queue WHERE tenant_id = $5
+    UNION ALL SELECT 'key ' || name FROM key WHERE tenant_id = $5)"""
+
 
 async def gateway_status(connection: Connection, gateway: UUID) -> GatewayStatus:
     """How a gateway stands; one that is behind the newest revision is pending."""
@@ -28,15 +33,21 @@ async def gateway_status(connection: Connection, gateway: UUID) -> GatewayStatus
 
 
 async def held_objects(
-    connection: Connection, gateway: UUID, after: tuple[str, str] | None, limit: int
+    connection: Connection,
+    gateway: UUID,
+    after: tuple[str, str] | None,
+    limit: int,
+    tenant: UUID | None = None,
 ) -> list[HeldObject]:
     """The objects of ours on a gateway, in the order of their kinds and ids, after one of them."""
+    theirs = "true" if tenant is None else _OF_TENANT
     found = await connection.fetch(
         "SELECT kind, object_id AS id, declared_by, hash, state, error, applied_at FROM inventory "
         'WHERE gateway_id = $1 AND (kind COLLATE "C", object_id COLLATE "C") > ($2, $3) '
-        'ORDER BY kind COLLATE "C", object_id COLLATE "C" LIMIT $4',
+        f'AND {theirs} ORDER BY kind COLLATE "C", object_id COLLATE "C" LIMIT $4',
         gateway,
         *(after or ("", "")),
         limit,
+        *(() if tenant is None else (tenant,)),
     )
     return [HeldObject(**record) for record in found]

@@ -1,0 +1,77 @@
+"""What stands against a plan, and what of a document somebody may declare at all."""
+
+from collections.abc import Sequence
+
+from controlplane.core.access import Reach
+from controlplane.core.declaring import Wanted
+from controlplane.core.desired import DesiredState
+from controlplane.core.enforcement import unenforceable
+from controlplane.core.plan import Action
+from controlplane.core.reached import KINDS, Reached
+from controlplane.core.safety import Refusal, prune_refusals
+from controlplane.core.spec import Document
+from controlplane.errors import Problem
+from controlplane.reconciler.planned import GatewayPlan, PlanOptions
+from controlplane.store.reaching import writable
+from controlplane.store.records import Kind, Spec
+from controlplane.store.writes import name_taken
+
+
+def own_document(document: Document, theirs: Reached, reach: Reach) -> Document:
+    """The document as they may declare it. Raises Forbidden, InvalidSpec, and Conflict for taken names."""
+    parts: dict[str, tuple[Spec, ...]] = {}
+    for kind in KINDS:
+        specs = tuple(writable(Kind(kind), reach, spec) for spec in getattr(document, f"{kind}s"))
+        for spec in specs:
+            if theirs.hides(kind, spec.name):
+                raise name_taken(Kind(kind), spec.name)
+        parts[f"{kind}s"] = specs
+    return document.model_copy(update=parts)
+
+
+def pruned(
+    document: Document, current: DesiredState, wanted: Wanted, options: PlanOptions
+) -> tuple[Refusal, ...]:
+    if not options.prune:
+        return ()
+    kinds = (current.providers, current.tenants, current.queues, current.keys)
+    owned = sum(item.source == document.source for items in kinds for item in items.values())
+    declared = sum(map(len, (document.providers, document.tenants, document.queues, document.keys)))
+    deletes = [str(change) for change in wanted.changes if change.action is Action.DELETE]
+    return prune_refusals(
+        document.source,
+        declared=declared,
+        owned=owned,
+        deletes=deletes,
+        allow_mass_delete=options.allow_mass_delete,
+    )
+
+
+def unenforced(wanted: Wanted) -> tuple[Problem, ...]:
+    """What no gateway would enforce of the objects that change."""
+    changed = {(f"{change.kind}s", change.name) for change in wanted.changes if change.after}
+    providers = {name for kind, name in changed if kind == "providers"}
+    queues = {name for kind, name in changed if kind == "queues"}
+    queues |= {
+        name
+        for name, queue in (wanted.state.queues.items() if providers else ())
+        if any(member.provider in providers for member in queue.spec.members)
+    }
+    if not changed:
+        return ()
+    found = unenforceable(wanted.state, sorted(queues))
+    about = changed | {("queues", name) for name in queues}
+    return tuple(problem for problem in found if tuple(problem.field.split(".")[:2]) in about)
+
+
+def refused(gateways: Sequence[GatewayPlan]) -> list[Refusal]:
+    found = []
+    for gateway in gateways:
+        for collision in gateway.steps.collisions:
+            remedy = "`ctl adopt` shows it, and takes it over on --yes; or remove or rename it"
+            found.append(Refusal(f"gateway {gateway.name}", str(collision), remedy))
+        for problem in gateway.problems:
+            message = f"{problem.field} cannot be enforced there: {problem.message}"
+            remedy = problem.remedy or "choose another gateway for it"
+            found.append(Refusal(f"gateway {gateway.name}", message, remedy))
+    return found

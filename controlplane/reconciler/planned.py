@@ -1,0 +1,76 @@
+"""Plans as values: what would be declared, what every gateway would be told, and what stands against it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from controlplane.core.declaring import Wanted
+from controlplane.core.enforcement import Enforcement
+from controlplane.core.safety import Refusal
+from controlplane.core.verdicts import GatewaySteps
+from controlplane.errors import Problem
+from controlplane.store.records import GatewayStatus
+
+Serves = Callable[[str], bool]
+"""Whether an object that is there for `queue NAME`, `key NAME` and so on is somebody's business."""
+
+
+def everything(_: str) -> bool:
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class PlanOptions:
+    """How a plan is made."""
+
+    prune: bool = False
+    """Remove what the document's source declared before and no longer does."""
+    allow_mass_delete: bool = False
+    refresh: bool = False
+    """Read every gateway now, instead of only what is to be written."""
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayPlan:
+    """What is to be done on one gateway."""
+
+    name: str
+    status: GatewayStatus
+    steps: GatewaySteps = field(default_factory=GatewaySteps)
+    looked: bool = False
+    """Whether the gateway was asked for the objects that the steps are about."""
+    trouble: str | None = None
+    """Why it could not be asked."""
+    problems: tuple[Problem, ...] = ()
+    """What this gateway cannot enforce."""
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A plan: what would be declared, what every gateway would be told, and what stands against it."""
+
+    source: str
+    options: PlanOptions
+    made_at: datetime
+    wanted: Wanted
+    refusals: tuple[Refusal, ...]
+    gateways: tuple[GatewayPlan, ...]
+    enforcement: tuple[Enforcement, ...]
+
+    @property
+    def revision(self) -> int:
+        """The revision that the plan starts from."""
+        return self.wanted.state.revision
+
+
+def told(plan: GatewayPlan, serves: Serves) -> GatewayPlan:
+    """The plan of a gateway without the objects that are somebody else's business."""
+    if serves is everything:
+        return plan
+    steps = tuple(step for step in plan.steps.steps if serves(step.declared_by))
+    collisions = tuple(item for item in plan.steps.collisions if serves(item.declared_by))
+    problems = tuple(
+        problem for problem in plan.problems if serves(problem.field.replace("s.", " ", 1).split(".")[0])
+    )
+    trouble = plan.trouble and "it does not answer"
+    return replace(plan, steps=GatewaySteps(steps, collisions), problems=problems, trouble=trouble)
