@@ -20,7 +20,7 @@ from controlplane.reconciler.planned import GatewayPlan, Planned
 
 FORMAT_VERSION = 1
 _STAMPED = ("source", "revision", "options", "changes", "refusals", "document")
-_STAMPED_OF_A_GATEWAY = ("name", "steps", "collisions")
+_STAMPED_OF_A_STEP = ("object", "verdict", "drift")
 
 
 def plan_view(plan: Planned, document: str | None) -> Shown:
@@ -45,10 +45,23 @@ def plan_view(plan: Planned, document: str | None) -> Shown:
 
 
 def fingerprint(view: Shown) -> str:
-    """What tells two plans apart: everything that would be done, and what it starts from."""
+    """What tells two plans apart: where they start, what is declared, and what others did on the gateways.
+
+    The steps of a gateway follow from these. They become fewer while an earlier write is still on its way,
+    which makes it no other plan.
+    """
     stamped = {name: view[name] for name in _STAMPED}
     stamped["gateways"] = [
-        {name: gateway[name] for name in _STAMPED_OF_A_GATEWAY} for gateway in view["gateways"]
+        {
+            "name": gateway["name"],
+            "drift": [
+                {name: step[name] for name in _STAMPED_OF_A_STEP}
+                for step in gateway["steps"]
+                if step["verdict"] != Verdict.YOURS
+            ],
+            "collisions": gateway["collisions"],
+        }
+        for gateway in view["gateways"]
     ]
     return hashlib.sha256(orjson.dumps(stamped, option=orjson.OPT_SORT_KEYS)).hexdigest()
 

@@ -142,7 +142,8 @@ class Store:
         self, gateway: UUID, after: tuple[str, str] | None, limit: int
     ) -> Sequence[HeldObject]:
         async with self.database.connection() as connection:
-            return await held_objects(connection, gateway, after, limit, self._tenant)
+            tenant = self._reach.tenant_id if self._reach else None
+            return await held_objects(connection, gateway, after, limit, tenant)
 
     async def object_status(self, declared_by: str) -> Sequence[ObjectStatus]:
         async with self.database.connection() as connection:

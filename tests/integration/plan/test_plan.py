@@ -5,6 +5,7 @@ import stat
 from pathlib import Path
 
 from cli.exit_codes import ExitCode
+from controlplane.store.history import HistoryQuery
 from tests.fixtures.worlds import Ctl, World
 from tests.integration.plan.conftest import CLIENT_KEY, PROVIDER_KEY, File, declared, queue
 
@@ -46,9 +47,9 @@ async def test_a_plan_names_every_field_here_and_on_the_gateway(ctl: Ctl, file: 
 
 
 async def test_a_plan_changes_nothing(ctl: Ctl, file: File, world: World) -> None:
-    revisions = await world.store.revisions(None, 10)
+    revisions = await world.store.history.page(HistoryQuery())
     await ctl("plan", *file.write(declared()))
-    assert await world.store.revisions(None, 10) == revisions
+    assert await world.store.history.page(HistoryQuery()) == revisions
     assert "routes/q.support" not in await world.objects()
 
 
