@@ -1,4 +1,4 @@
-"""Revisions for people."""
+"""Revisions and the audit for people."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -37,6 +37,23 @@ def head_text(revision: Value) -> str:
 def changes_text(changes: Sequence[Value]) -> str:
     """What became of each object, field by field."""
     return "\n".join(_lines(changes))
+
+
+def audit_table(rows: Sequence[Value]) -> str:
+    """A row for each thing that was done."""
+    lines = [
+        [
+            str(row["id"]),
+            moment(row["at"]),
+            row["author"],
+            row["address"],
+            row["action"],
+            f"{row['kind']} {row['name']}",
+            str(row["revision"] or ""),
+        ]
+        for row in rows
+    ]
+    return table(["ROW", "AT", "AUTHOR", "FROM", "ACTION", "OBJECT", "REVISION"], lines)
 
 
 def moment(text: str) -> str:

@@ -51,6 +51,17 @@ class Service:
     def get(self, path: str, **filters: str) -> Json:
         return self.call("GET", path, params=filters)
 
+    def lines(self, path: str, **filters: str) -> Iterator[str]:
+        """An answer of any length, line by line. Raises Unavailable where it breaks off."""
+        try:
+            with self._client.stream("GET", path, params=filters) as answer:
+                if answer.status_code >= 400:
+                    answer.read()
+                    raise _error(answer)
+                yield from answer.iter_lines()
+        except httpx.TransportError as error:
+            raise self._unreachable(error) from error
+
     def create(self, path: str, body: Json) -> Json:
         return self.call("POST", path, json=body)
 
@@ -85,14 +96,17 @@ class Service:
         try:
             answer = self._client.request(method, path, **request)
         except httpx.TransportError as error:
-            why = str(error) or type(error).__name__
-            raise Unavailable(
-                f"the admin service at {_origin(self._client)} cannot be reached: {why}",
-                remedy="`ctl up` starts one on this machine; SLUICE_URL names another",
-            ) from error
+            raise self._unreachable(error) from error
         if answer.status_code >= 400:
             raise _error(answer)
         return answer
+
+    def _unreachable(self, error: httpx.TransportError) -> Unavailable:
+        why = str(error) or type(error).__name__
+        return Unavailable(
+            f"the admin service at {_origin(self._client)} cannot be reached: {why}",
+            remedy="`ctl up` starts one on this machine; SLUICE_URL names another",
+        )
 
 
 def _flags(options: Mapping[str, bool]) -> dict[str, str]:

@@ -16,6 +16,7 @@ from litestar.exceptions import HTTPException
 
 from controlplane.api.access import Gate, guard
 from controlplane.api.accounts import accounts_router
+from controlplane.api.audit import audit_router
 from controlplane.api.health import health_router
 from controlplane.api.history import history_router
 from controlplane.api.openapi import openapi_router
@@ -62,6 +63,7 @@ def create_app(
         *(resource_router(kind) for kind in Kind),
         state_router(),
         history_router(),
+        audit_router(),
         accounts_router(),
         plans_router(),
     ]

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from litestar import Response, Router, get
 
 from controlplane.api.openapi_access import access_paths
-from controlplane.api.openapi_history import history_paths
+from controlplane.api.openapi_history import audit_paths, history_paths
 from controlplane.api.openapi_parts import (
     CHANGE,
     DELETE,
@@ -51,6 +51,7 @@ _FILTERS: Mapping[str, tuple[Part, str]] = {
     "label": ({"type": "string"}, "only those with this label: `name` or `name=value`"),
 }
 
+_TAGS = ("apply", "revision", "audit", "account", "session", "service")
 _IF_MATCH = r'^(\*|(W/)?"[!#-~]*"(, *(W/)?"[!#-~]*")*)$'
 
 _ETAG: Part = {"ETag": {"description": "the version, for If-Match", "schema": {"type": "string"}}}
@@ -73,11 +74,14 @@ def openapi_document() -> Part:
         },
         "servers": [{"url": "/"}],
         "security": [{"token": []}],
-        "tags": [{"name": tag} for tag in (*Kind, "apply", "revision", "account", "session", "service")],
+        "tags": [
+            {"name": tag} for tag in (*Kind, "apply", "revision", "audit", "account", "session", "service")
+        ],
         "paths": paths
         | _state_paths()
         | _document_paths()
         | history_paths()
+        | audit_paths()
         | access_paths()
         | _service_paths(),
         "components": {

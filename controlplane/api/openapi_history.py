@@ -1,4 +1,4 @@
-"""Revisions in the OpenAPI document."""
+"""Revisions and the audit in the OpenAPI document."""
 
 from collections.abc import Mapping
 
@@ -37,5 +37,38 @@ def history_paths() -> Part:
         f"{revisions}/{{revision}}/diff": {
             "parameters": [revision],
             "get": operation("compare revisions", "revision", ref("Comparison"), READ, parameters=[to]),
+        },
+    }
+
+
+_MOMENT: Part = {"type": "string", "format": "date-time"}
+_AUDIT_FILTERS: Mapping[str, tuple[Part, str]] = {
+    "author": (_TEXT, "only what this author did"),
+    "action": (_TEXT, "only this action: create, update, delete, reveal, sign in, …"),
+    "object": (_TEXT, "only what was done to this object: `queue/support`"),
+    "request_id": (_TEXT, "only what this request did"),
+    "revision": (_NUMBER, "only what this revision did"),
+    "since": (_MOMENT, "only from this moment on"),
+    "until": (_MOMENT, "only before this moment"),
+}
+
+
+def audit_paths() -> Part:
+    """Who did what."""
+    filters = [parameter(name, "query", *about) for name, about in _AUDIT_FILTERS.items()]
+    page = [parameter(name, "query", *_FILTERS[name]) for name in ("limit", "cursor")]
+    head: Part = {"type": "string", "pattern": "^[0-9]{1,18}:[0-9a-f]{8}:[0-9a-f]{64}$"}
+    known = parameter("head", "query", head, "`head` of an earlier check, which must still be there")
+    export = operation("export the audit", "audit", None, LIST, parameters=filters)
+    export["responses"]["200"]["content"] = {"application/x-ndjson": {"schema": _TEXT}}
+    export["description"] = "Every row that is asked for, the newest first, as one JSON object a line."
+    row = ref("AuditRow")
+    return {
+        "/api/v1/audit": {
+            "get": operation("read the audit", "audit", page_of(row), LIST, parameters=[*page, *filters])
+        },
+        "/api/v1/audit/export": {"get": export},
+        "/api/v1/audit/check": {
+            "get": operation("check the audit", "audit", ref("AuditCheck"), LIST, parameters=[known])
         },
     }

@@ -7,9 +7,11 @@ from pydantic import TypeAdapter
 
 from controlplane.api.openapi_plans import PLAN
 from controlplane.core.access import AccountSpec, Permission, Role, TokenSpec
+from controlplane.core.audit import AuditRow
 from controlplane.core.enforcement import Enforcement
 from controlplane.core.spec import Document
 from controlplane.store.accounts import Account, Token
+from controlplane.store.audit import AuditCheck
 from controlplane.store.records import (
     AppliedChange,
     GatewayStatus,
@@ -30,6 +32,8 @@ _RECORDS = (
     Enforcement,
     GatewayStatus,
     HeldObject,
+    AuditCheck,
+    AuditRow,
     ObjectStatus,
     Revision,
     RevisionChange,

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Collection
+from datetime import datetime
 
 from controlplane.api.bodies import AnyRequest
 from controlplane.core.problems import nearest
@@ -56,6 +57,17 @@ def number(text: str, name: str, *, largest: int) -> int:
     if not text.isascii() or not text.isdigit() or len(text) > 18 or not 1 <= int(text) <= largest:
         raise wrong(name, f"must be a whole number from 1 to {largest}", "correct it")
     return int(text)
+
+
+def moment(text: str, name: str) -> datetime:
+    """A moment such as 2026-01-31T12:00:00Z."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        found = None
+    if found is None or found.tzinfo is None:
+        raise wrong(name, "must be a moment with its time zone", "write it such as 2026-01-31T12:00:00Z")
+    return found
 
 
 def flag(text: str, name: str) -> bool:

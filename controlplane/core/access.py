@@ -43,6 +43,8 @@ class Permission(StrEnum):
     """Let people and services in, and see who is."""
     AUDIT = "audit"
     """Read who did what."""
+    VERIFY = "verify"
+    """Check that the audit is as it was written."""
     SELF = "self"
     """See one's own account."""
 
@@ -64,6 +66,7 @@ RULES: Mapping[Permission, Rule] = {
     Permission.TENANTS: Rule(Role.EDITOR, tenants=False),
     Permission.GATEWAYS: Rule(Role.ADMIN, tenants=False),
     Permission.SECRETS: Rule(Role.ADMIN, tenants=False),
+    Permission.VERIFY: Rule(Role.ADMIN, tenants=False),
 }
 
 

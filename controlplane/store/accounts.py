@@ -15,10 +15,10 @@ from controlplane.core.access import AccountKind, AccountSpec, Principal, Reach,
 from controlplane.core.apikeys import TOKEN_PREFIX, RandomSource, new_key
 from controlplane.core.text import visible
 from controlplane.errors import Conflict, InvalidSpec, NotFound, Problem
+from controlplane.store.audit import Entry, add_to_audit
 from controlplane.store.database import Connection, Database
 from controlplane.store.records import Author
 from controlplane.store.seal import Sealer
-from controlplane.store.writes import audit
 
 ADMINISTRATOR = UUID(int=0)
 THE_ADMINISTRATOR = Principal("admin", Role.ADMIN)
@@ -92,7 +92,7 @@ class Accounts:
             account_id = uuid4()
             await _write(connection, account_id, spec, reach)
             account = await _find(connection, str(account_id), reach)
-            await _note(connection, author, "create", None, account)
+            await self._note(connection, author, "create", None, account)
             return account
 
     async def replace(self, ref: str, spec: AccountSpec, author: Author, reach: Reach | None) -> Account:
@@ -104,7 +104,7 @@ class Accounts:
             if spec.email != before.email:
                 await connection.execute("UPDATE account SET subject = NULL WHERE id = $1", before.id)
                 await connection.execute("DELETE FROM session WHERE account_id = $1", before.id)
-            await _note(connection, author, "update", before, after)
+            await self._note(connection, author, "update", before, after)
             return after
 
     async def remove(self, ref: str, author: Author, reach: Reach | None) -> None:
@@ -112,7 +112,7 @@ class Accounts:
         async with self._database.transaction() as connection:
             account = await _find(connection, ref, reach)
             await connection.execute("DELETE FROM account WHERE id = $1", account.id)
-            await _note(connection, author, "delete", account, None)
+            await self._note(connection, author, "delete", account, None)
 
     async def tokens(self, ref: str, reach: Reach | None) -> Sequence[Token]:
         async with self._database.connection() as connection:
@@ -144,7 +144,7 @@ class Accounts:
                 *(uuid4(), account.id, self._sealer.lookup(text), spec.label, spec.expires_at),
             )
             token = Token(**record)
-            await _note_token(connection, author, "issue token", account, token)
+            await self._note_token(connection, author, "issue token", account, token)
         return NewToken(token, text)
 
     async def revoke(self, ref: str, token_id: UUID, author: Author, reach: Reach | None) -> None:
@@ -158,7 +158,7 @@ class Accounts:
             )
             if record is None:
                 raise NotFound(f"account {account.name!r} has no token {token_id}")
-            await _note_token(connection, author, "revoke token", account, Token(**record))
+            await self._note_token(connection, author, "revoke token", account, Token(**record))
 
     async def of_token(self, text: str) -> Principal | None:
         """Whom a token stands for; None where it stands for nobody, or for somebody who may not enter."""
@@ -207,8 +207,8 @@ class Accounts:
             )
             who = principal.account or ADMINISTRATOR
             tenant = principal.reach.tenant_id if principal.reach else None
-            what = ("sign in", "account", who, principal.name)
-            await audit(connection, author, *what, None, None, None, tenant)
+            entry = Entry("sign in", "account", who, principal.name, tenant=tenant)
+            await add_to_audit(connection, self._sealer, author, [entry])
         return text
 
     async def of_session(self, text: str, admin_token: str) -> Principal | None:
@@ -237,6 +237,29 @@ class Accounts:
     def opened(self, sealed: str, purpose: str) -> str:
         """The text that was sealed for that purpose. Raises CannotUnseal."""
         return self._sealer.unseal(sealed, purpose)
+
+    async def _note(
+        self,
+        connection: Connection,
+        author: Author,
+        action: str,
+        before: Account | None,
+        after: Account | None,
+    ) -> None:
+        one = after or before
+        if one is not None:
+            tenant = await _tenant_id(connection, one)
+            sides = (_shown(before), _shown(after))
+            entry = Entry(action, "account", one.id, one.name, *sides, tenant=tenant)
+            await add_to_audit(connection, self._sealer, author, [entry])
+
+    async def _note_token(
+        self, connection: Connection, author: Author, action: str, account: Account, token: Token
+    ) -> None:
+        shown = {"token": str(token.id), "label": token.label}
+        tenant = await _tenant_id(connection, account)
+        entry = Entry(action, "account", account.id, account.name, None, shown, tenant=tenant)
+        await add_to_audit(connection, self._sealer, author, [entry])
 
 
 async def _write(connection: Connection, account_id: UUID, spec: AccountSpec, reach: Reach | None) -> None:
@@ -291,24 +314,6 @@ def _principal_of(record: Any) -> Principal | None:  # Any: as above
         return None
     reach = Reach(record["tenant"], record["tenant_id"]) if record["tenant_id"] else None
     return Principal(record["name"], Role(record["role"]), reach, record["id"])
-
-
-async def _note(
-    connection: Connection, author: Author, action: str, before: Account | None, after: Account | None
-) -> None:
-    one = after or before
-    if one is not None:
-        sides = (_shown(before), _shown(after))
-        tenant = await _tenant_id(connection, one)
-        await audit(connection, author, action, "account", one.id, one.name, *sides, None, tenant)
-
-
-async def _note_token(
-    connection: Connection, author: Author, action: str, account: Account, token: Token
-) -> None:
-    shown = {"token": str(token.id), "label": token.label}
-    tenant = await _tenant_id(connection, account)
-    await audit(connection, author, action, "account", account.id, account.name, None, shown, None, tenant)
 
 
 async def _tenant_id(connection: Connection, account: Account) -> UUID | None:

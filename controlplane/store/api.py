@@ -7,6 +7,7 @@ from uuid import UUID
 from controlplane.core.access import Reach
 from controlplane.core.spec import Document
 from controlplane.store.accounts import Accounts
+from controlplane.store.audit import Audit
 from controlplane.store.history import History
 from controlplane.store.records import (
     Applied,
@@ -38,6 +39,10 @@ class DeclaredStore(Protocol):
     @property
     def history(self) -> History:
         """What was written before."""
+
+    @property
+    def audit(self) -> Audit:
+        """Who did what."""
 
     def within(self, reach: Reach) -> "DeclaredStore":
         """The same store for somebody of one tenant: whatever lies beyond is as if it were not there."""

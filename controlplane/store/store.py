@@ -19,6 +19,7 @@ from controlplane.settings import Settings
 from controlplane.store import documents, rows
 from controlplane.store.accounts import Accounts
 from controlplane.store.applying import apply_document
+from controlplane.store.audit import Audit, Entry, add_to_audit
 from controlplane.store.database import Connection, Database
 from controlplane.store.history import History
 from controlplane.store.reaching import found_by
@@ -38,7 +39,7 @@ from controlplane.store.records import (
 from controlplane.store.rows import Row
 from controlplane.store.seal import Sealer
 from controlplane.store.standing import gateway_status, held_objects
-from controlplane.store.writes import Change, audit, change, require_version
+from controlplane.store.writes import Change, change, require_version
 
 # Any in the signatures below: the spec of whichever kind is asked for.
 
@@ -59,6 +60,7 @@ class Store:
         self._reach = reach
         self.accounts = Accounts(database, sealer, self._random)
         self.history = History(database, reach)
+        self.audit = Audit(database, sealer, reach)
 
     def within(self, reach: Reach) -> "Store":
         return Store(self.database, self.sealer, self._random, reach)
@@ -158,7 +160,8 @@ class Store:
     async def reveal(self, kind: Kind, ref: str, author: Author) -> Mapping[str, str]:
         async with self.database.transaction() as connection:
             row = await self._find(connection, kind, ref, to_write=True)
-            await audit(connection, author, "reveal", kind, row.id, row.name, None, None, None)
+            entry = Entry("reveal", str(kind), row.id, row.name)
+            await add_to_audit(connection, self.sealer, author, [entry])
         texts = {}
         for name, secret in row.secrets.items():
             place = documents.secret_place(kind, row.id, name)

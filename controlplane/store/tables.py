@@ -211,7 +211,13 @@ class RevisionChange(Base, table=True):
 
 
 class Audit(Base, table=True):
-    """Who did what, from where. Only ever added to; secrets are masked."""
+    """Who did what, from where. Only ever added to, which a trigger sees to; secrets are masked."""
+
+    __table_args__ = (
+        Index("ix_audit_author", "author", "id"),
+        Index("ix_audit_object", "kind", "name", "id"),
+        Index("ix_audit_revision", "revision_id"),
+    )
 
     id: int | None = Field(default=None, sa_column=Column(BigInteger, Identity(), primary_key=True))
     at: datetime = _moment()
@@ -227,6 +233,19 @@ class Audit(Base, table=True):
     before: Json | None = Field(default=None, sa_type=JSONB, nullable=True)
     after: Json | None = Field(default=None, sa_type=JSONB, nullable=True)
     revision_id: int | None = Field(default=None, sa_column=Column(BigInteger, ForeignKey("revision.id")))
+    previous: str | None = _text(default=None)
+    """The digest of the row before; none in rows of a release that kept no chain."""
+    digest: str | None = _text(default=None)
+
+
+class AuditHead(Base, table=True):
+    """The end of the chain of audit rows: one row."""
+
+    __tablename__ = "audit_head"
+
+    id: int = Field(primary_key=True)
+    rows: int = Field(sa_type=BigInteger)
+    digest: str = _text()
 
 
 class Account(Base, table=True):

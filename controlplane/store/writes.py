@@ -21,6 +21,7 @@ from controlplane.core.secrets import MASK, SecretRef
 from controlplane.core.spec import KeySpec, ProviderSpec, QueueSpec, TenantSpec
 from controlplane.errors import Conflict, InvalidSpec, PreconditionFailed, Problem
 from controlplane.store import documents, rows
+from controlplane.store.audit import Entry, add_to_audit
 from controlplane.store.database import Connection, Database
 from controlplane.store.documents import Document, Secrets
 from controlplane.store.reaching import within, writable
@@ -44,6 +45,11 @@ class Change:
     random: RandomSource
     reach: Reach | None = None
     _revision: int | None = None
+    _done: list[Entry] = field(default_factory=list)
+
+    async def finish(self) -> None:
+        """The last thing before the commit: what was done goes into the audit."""
+        await add_to_audit(self.connection, self.sealer, self.author, self._done)
 
     async def revision(self) -> int:
         """The number of this write's revision, made when the first object changes."""
@@ -178,7 +184,7 @@ class Change:
             *(revision, str(kind), object_id, name, _kept(before), _kept(after), tenant),
         )
         sides = (shown(before), shown(after))
-        await audit(self.connection, self.author, action, kind, object_id, name, *sides, revision, tenant)
+        self._done.append(Entry(action, str(kind), object_id, name, *sides, revision, tenant))
 
     async def _tenant_of(self, kind: Kind, object_id: UUID, row: Row | None) -> UUID | None:
         """Whose object it is."""
@@ -206,7 +212,9 @@ async def change(
     """Open a write; leaving without an error commits it."""
     async with database.transaction() as connection:
         await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
-        yield Change(connection, author, sealer, random, reach)
+        write = Change(connection, author, sealer, random, reach)
+        yield write
+        await write.finish()
 
 
 def require_version(kind: Kind, row: Row, wanted: int | None) -> None:
@@ -216,27 +224,6 @@ def require_version(kind: Kind, row: Row, wanted: int | None) -> None:
             f"{kind} {row.name!r} has changed since you read it",
             remedy=f'read it again; its ETag is now "{row.version}"',
         )
-
-
-async def audit(
-    connection: Connection,
-    author: Author,
-    action: str,
-    kind: str,
-    object_id: UUID,
-    name: str,
-    before: Document | None,
-    after: Document | None,
-    revision: int | None,
-    tenant: UUID | None = None,
-) -> None:
-    """Add a row to the audit; whatever is handed in must have its secrets masked."""
-    await connection.execute(
-        "INSERT INTO audit (at, author, address, request_id, action, kind, object_id, name, before, after, "
-        "revision_id, tenant_id) VALUES (now(), $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
-        *(author.name, author.address, author.request_id, action, str(kind), object_id, name),
-        *(before, after, revision, tenant),
-    )
 
 
 def provider_of(row: Row) -> Provider:
