@@ -82,6 +82,7 @@ def apply(
 
 def validate(file: File, allow_literal_secrets: Literals = False) -> None:
     """Check a file without a service: its grammar, and that each limit can be enforced."""
+    from controlplane.core.abilities import OURS
     from controlplane.core.enforcement import place
     from controlplane.errors import InvalidSpec, Problem
 
@@ -89,7 +90,7 @@ def validate(file: File, allow_literal_secrets: Literals = False) -> None:
     problems = [
         declaration.placed(Problem(f"queues.{queue.name}.{found.field}", found.message, found.remedy))
         for queue in declaration.document.queues
-        for found in place(queue).problems
+        for found in place(queue, OURS).problems
     ]
     if problems:
         raise InvalidSpec(f"{declaration.file} declares what cannot be enforced", problems=problems)

@@ -23,9 +23,11 @@ _WITH_OBJECTS = (Kind.PROVIDER, Kind.QUEUE, Kind.KEY)
 async def queue_enforcement(request: AnyRequest, ref: FromPath[str]) -> Response[bytes]:
     """For each limit of the queue where it is held, how exactly, and what an edit costs."""
     only(request, ())
-    stored = await service_of(request).store.get(Kind.QUEUE, ref)
+    store = service_of(request).store
+    stored = await store.get(Kind.QUEUE, ref)
     queue = Queue(stored.id, stored.spec, stored.source)
-    report = enforcement_report(queue, place(queue.spec), policy_id(queue.spec.name))
+    placements = place(queue.spec, await store.abilities())
+    report = enforcement_report(queue, placements, policy_id(queue.spec.name))
     return reply({"items": [record_view(line) for line in report]})
 
 

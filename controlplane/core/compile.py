@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from controlplane.core.abilities import STOCK, Abilities
 from controlplane.core.addresses import (
     CHAT,
     EMBEDDINGS,
@@ -70,9 +71,9 @@ class Compiler:
         self._renderer = renderer
         self._target = target
 
-    def compile(self, desired: DesiredState, moment: datetime) -> Compiled:
-        """All objects of a desired state, as of a moment (keys expire)."""
-        problems = unenforceable(desired)
+    def compile(self, desired: DesiredState, moment: datetime, abilities: Abilities = STOCK) -> Compiled:
+        """All objects of a desired state, as of a moment (keys expire), for a gateway of these abilities."""
+        problems = unenforceable(desired, abilities=abilities)
         refused = {problem.field.split(".")[1] for problem in problems if problem.field.startswith("queues.")}
         keys = [key for _, key in sorted(desired.keys.items()) if key.usable_at(moment)]
         contexts: list[Context] = []
@@ -81,7 +82,7 @@ class Compiler:
         for name, queue in sorted(desired.queues.items()):
             if name in refused:
                 continue
-            placements = place(queue.spec)
+            placements = place(queue.spec, abilities)
             strategies.add(placements.strategy)
             openers = [consumer_name(key) for key in keys if name in key.spec.queues]
             contexts += self.queue(queue, placements, desired.providers, openers)

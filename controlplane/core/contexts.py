@@ -92,6 +92,8 @@ class PolicyContext(Context):
     bucket: Mapping[str, str | float] | None = None
     members: Sequence[Mapping[str, str | int]] = ()
     strategy: str = "total_tokens"
+    budgets: Sequence[Mapping[str, Any]] = ()  # Any: the limits of token-budget
+    output_cap: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

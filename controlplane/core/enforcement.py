@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from controlplane.core.abilities import STOCK, Abilities
 from controlplane.core.desired import DesiredState
 from controlplane.core.levels import QUEUE, QUEUE_HEADER, QUEUE_KEY, Slot
 from controlplane.core.limits import Limit, Meter, Mode, Then
@@ -23,6 +24,7 @@ class Mechanism(StrEnum):
     COUNT = "limit-count rule"
     BUCKET = "limit-req"
     CONCURRENCY = "limit-conn rule"
+    BUDGET = "token-budget limit"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,18 +69,25 @@ class Enforcement:
     edit: str
 
 
+_WITH_BUDGETS = "a gateway with the plugin token-budget, such as the fallback gateway"
 _LATER = "a later release of Sluice enforces it; remove it until then"
 _ONE_KIND = "on a stock APISIX a queue counts one kind of tokens: tokens, prompt_tokens or completion_tokens"
 _MEMBERS_OR_LEVELS = (
     "a stock APISIX cannot hold members' token limits and the queue's own on one queue; "
-    "keep one of the two, or use a gateway with the plugin token-budget"
+    f"keep one of the two, or use {_WITH_BUDGETS}"
 )
 
 
-def place(queue: QueueSpec) -> Placements:
-    """Choose a mechanism for every limit of a queue on a stock APISIX."""
+def place(queue: QueueSpec, abilities: Abilities = STOCK) -> Placements:
+    """Choose a mechanism for every limit of a queue: a stock APISIX's, where those can hold all of it."""
+    stock = _place(queue, _Placer())
+    if stock.problems and abilities.token_budget:
+        return _place(queue, _BudgetPlacer())
+    return stock
+
+
+def _place(queue: QueueSpec, placer: "_Placer") -> Placements:
     problems = [*_unsupported_parts(queue)]
-    placer = _Placer()
     for index, limit in enumerate(queue.limits):
         placer.queue_limit(f"limits[{index}]", limit)
     for position, member in enumerate(queue.members):
@@ -98,7 +107,7 @@ class _Placer:
     problems: list[Problem] = field(default_factory=list)
 
     def queue_limit(self, path: str, limit: Limit) -> None:
-        if problem := _not_yet(path, limit):
+        if problem := _nowhere(path, limit) or _not_on_stock(path, limit):
             self.problems.append(problem)
         elif limit.then is not Then.REJECT:
             self._refuse(path, "then", f"`then: {limit.then}` on a queue is not enforced yet", _LATER)
@@ -111,7 +120,7 @@ class _Placer:
             self._level(path, limit)
 
     def member_limit(self, path: str, limit: Limit, member: MemberSpec) -> None:
-        if problem := _not_yet(path, limit):
+        if problem := _nowhere(path, limit) or _not_on_stock(path, limit):
             self.problems.append(problem)
         elif limit.then is Then.ALERT:
             self._refuse(path, "then", "`then: alert` on a member is not enforced yet", _LATER)
@@ -150,24 +159,56 @@ class _Placer:
         self.problems.append(Problem(f"{path}.{name}", message, remedy))
 
 
-def _not_yet(path: str, limit: Limit) -> Problem | None:
-    """What no stock gateway holds, whoever declares it."""
+class _BudgetPlacer(_Placer):
+    """For a gateway with token-budget: what counts tokens goes there, and so does what stock cannot hold."""
+
+    def queue_limit(self, path: str, limit: Limit) -> None:
+        if not limit.meter.counts_tokens and not _not_on_stock(path, limit) and not self._is_second(limit):
+            super().queue_limit(path, limit)
+        elif problem := _nowhere(path, limit):
+            self.problems.append(problem)
+        elif limit.then is not Then.REJECT:
+            self._refuse(path, "then", f"`then: {limit.then}` on a queue is not enforced yet", _LATER)
+        else:
+            self._add(path, limit, Mechanism.BUDGET)
+
+    def member_limit(self, path: str, limit: Limit, member: MemberSpec) -> None:
+        if problem := _nowhere(path, limit):
+            self.problems.append(problem)
+        elif limit.then is Then.ALERT:
+            self._refuse(path, "then", "`then: alert` on a member is not enforced yet", _LATER)
+        else:
+            self._add(path, limit, Mechanism.BUDGET, member=member)
+
+    def _is_second(self, limit: Limit) -> bool:
+        """limit-req holds one bucket of requests for a queue; token-budget any number."""
+        bucket = limit.refill_per_s is not None
+        return bucket and any(item.mechanism is Mechanism.BUCKET for item in self.placed)
+
+
+def _nowhere(path: str, limit: Limit) -> Problem | None:
+    """What no gateway holds."""
     if limit.meter is Meter.USD:
         return Problem(f"{path}.usd", "money budgets are not enforced yet", _LATER)
-    if limit.is_calendar:
-        remedy = "use a window of fixed length, such as 1d"
-        return Problem(f"{path}.per", "calendar windows are not enforced yet", remedy)
-    if limit.mode is Mode.SLIDING:
-        return Problem(f"{path}.mode", "sliding windows are not enforced yet", "use `mode: fixed`")
-    if limit.strict:
-        return Problem(
-            f"{path}.strict", "`strict` needs the plugin token-budget on the gateway", "remove `strict`"
-        )
-    if limit.meter.counts_tokens and limit.refill_per_s is not None:
-        remedy = "use a window (`per`), or a gateway with the plugin token-budget"
-        return Problem(f"{path}.refill_per_s", "a stock APISIX has no buckets of tokens", remedy)
     if limit.by in ("tenant", "model"):
         return Problem(f"{path}.by", f"`by: {limit.by}` is not enforced yet", _LATER)
+    return None
+
+
+def _not_on_stock(path: str, limit: Limit) -> Problem | None:
+    """What a stock APISIX has no plugin for, whoever declares it."""
+    if limit.is_calendar:
+        remedy = f"use a window of fixed length, such as 1d, or {_WITH_BUDGETS}"
+        return Problem(f"{path}.per", "a stock APISIX has no calendar windows", remedy)
+    if limit.mode is Mode.SLIDING:
+        remedy = f"use `mode: fixed`, or {_WITH_BUDGETS}"
+        return Problem(f"{path}.mode", "a stock APISIX has no sliding windows", remedy)
+    if limit.strict:
+        remedy = f"remove `strict`, or use {_WITH_BUDGETS}"
+        return Problem(f"{path}.strict", "a stock APISIX charges after the call", remedy)
+    if limit.meter.counts_tokens and limit.refill_per_s is not None:
+        remedy = f"use a window (`per`), or {_WITH_BUDGETS}"
+        return Problem(f"{path}.refill_per_s", "a stock APISIX has no buckets of tokens", remedy)
     return None
 
 
@@ -182,7 +223,8 @@ def _unsupported_parts(queue: QueueSpec) -> Iterator[Problem]:
 
 def _clashes(placed: Sequence[Placement], queue: QueueSpec) -> Iterator[Problem]:
     """Limits that are fine alone and cannot be held together."""
-    tokens = [item for item in placed if item.limit.meter.counts_tokens]
+    stock = [item for item in placed if item.mechanism is not Mechanism.BUDGET]
+    tokens = [item for item in stock if item.limit.meter.counts_tokens]
     kinds = {item.limit.meter for item in tokens}
     if len(kinds) > 1:
         odd = next(item for item in tokens if item.limit.meter is not tokens[0].limit.meter)
@@ -194,8 +236,8 @@ def _clashes(placed: Sequence[Placement], queue: QueueSpec) -> Iterator[Problem]
     yield from _more_than_one(members, "a member has one token window on a stock APISIX", by_member=True)
     buckets = [item for item in placed if item.mechanism is Mechanism.BUCKET]
     yield from _more_than_one(buckets, "a queue has one bucket of requests")
-    for item in members:
-        if item.limit.then is Then.FALLBACK and Fallback.RATE_LIMITING not in queue.fallback:
+    for item in placed:
+        if item.member and item.limit.then is Then.FALLBACK and Fallback.RATE_LIMITING not in queue.fallback:
             remedy = "add rate_limiting to the queue's `fallback`"
             yield Problem(f"{item.path}.then", "`then: fallback` needs the queue to fall back", remedy)
     yield from _twins(placed)
@@ -215,19 +257,22 @@ def _twins(placed: Iterable[Placement]) -> Iterator[Problem]:
     seen: dict[tuple[object, ...], str] = {}
     for item in placed:
         limit = item.limit
-        identity = (item.mechanism, item.member and item.member.name, limit.meter, limit.window_s, limit.by)
+        pace = limit.per if limit.is_calendar else limit.window_s
+        identity = (item.mechanism, item.member and item.member.name, limit.meter, pace, limit.by)
         if identity in seen and item.mechanism is not Mechanism.BUCKET:
             remedy = "keep the smaller one"
             yield Problem(f"{item.path}.{limit.meter}", f"counts the same as {seen[identity]}", remedy)
         seen[identity] = item.path
 
 
-def unenforceable(desired: DesiredState, queues: Iterable[str] | None = None) -> tuple[Problem, ...]:
-    """Everything declared that no gateway would enforce; fields are named from the document's top."""
+def unenforceable(
+    desired: DesiredState, queues: Iterable[str] | None = None, abilities: Abilities = STOCK
+) -> tuple[Problem, ...]:
+    """Everything declared that a gateway would not enforce; fields are named from the document's top."""
     found: list[Problem] = []
     for name in desired.queues if queues is None else queues:
         spec = desired.queues[name].spec
-        problems = (*place(spec).problems, *_unspoken(spec, desired))
+        problems = (*place(spec, abilities).problems, *_unspoken(spec, desired))
         found += [Problem(f"queues.{name}.{item.field}", item.message, item.remedy) for item in problems]
     found += _owners_with_limits(desired)
     return tuple(found)

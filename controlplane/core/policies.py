@@ -4,6 +4,7 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from controlplane.core.budgets import budget_limits, output_cap
 from controlplane.core.contexts import CounterStore, Labels, PolicyContext
 from controlplane.core.desired import Queue
 from controlplane.core.enforcement import Mechanism, Placement, Placements
@@ -59,6 +60,7 @@ def queue_policy(
     concurrency = [_concurrency_rule(headers, item) for item in placements.of(Mechanism.CONCURRENCY)]
     buckets = [_bucket(headers, item) for item in placements.of(Mechanism.BUCKET)]
     members = [_member_rule(headers, item) for item in placements.of(Mechanism.MEMBER)]
+    budgets = budget_limits(queue, placements.of(Mechanism.BUDGET))
     return PolicyContext(
         ObjectKey(Kind.PLUGIN_CONFIG, object_id),
         labels,
@@ -72,6 +74,8 @@ def queue_policy(
         bucket=buckets[0] if buckets else None,
         members=members,
         strategy=STRATEGIES[placements.strategy],
+        budgets=budgets,
+        output_cap=output_cap(queue, placements.of(Mechanism.BUDGET)) if budgets else None,
         pins={
             ("plugins", "proxy-rewrite", "headers", "set"): headers.values,
             ("plugins", "limit-count", "rules"): counts or None,
@@ -79,6 +83,7 @@ def queue_policy(
             ("plugins", "limit-req", "rate"): buckets[0]["rate"] if buckets else None,
             ("plugins", "limit-req", "burst"): buckets[0]["burst"] if buckets else None,
             ("plugins", "ai-rate-limiting", "instances"): members or None,
+            ("plugins", "token-budget", "limits"): budgets or None,
         },
     )
 

@@ -5,11 +5,13 @@ from collections.abc import Iterator
 from controlplane.core.desired import Queue
 from controlplane.core.enforcement import Enforcement, Mechanism, Placement, Placements
 from controlplane.core.levels import service_id
-from controlplane.core.limits import Limit
+from controlplane.core.limits import Limit, Meter
 from controlplane.core.objects import Kind
 
 _AFTER = "checked before the call, charged after it"
 _OVERSHOOT = "calls in flight × the largest call"
+_ESTIMATES = "calls in flight × what the estimate of a call was short of"
+_COUNTED_AT_ONCE = (Meter.REQUESTS, Meter.CONCURRENCY)
 _KEEPS = "keeps what was used; another window starts a fresh counter"
 
 
@@ -43,6 +45,10 @@ def _facts(placement: Placement, placements: Placements, policy_id: str) -> tupl
             return policy, "exact", "none", edit
         case Mechanism.BUCKET:
             return policy, "exact", "none", "starts with a full bucket"
+        case Mechanism.BUDGET:
+            strict = placement.limit.strict or placement.limit.meter in _COUNTED_AT_ONCE
+            exactness = "reserved before the call, settled after it"
+            return policy, exactness, "none" if strict else _ESTIMATES, _KEEPS
         case Mechanism.CONCURRENCY:
             return policy, "exact, held to the end of a stream", "none", "calls in flight go on"
 

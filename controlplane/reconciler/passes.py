@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import structlog
 
 from controlplane.clock import Clock
+from controlplane.core.abilities import Abilities
 from controlplane.core.compile import Compiled, Compiler
 from controlplane.core.desired import DesiredState
 from controlplane.core.diff import Digest, LiveObject
@@ -39,6 +40,8 @@ class GatewayPass:
     replica: str
     may_write: Callable[[], bool]
     applied: dict[ObjectKey, str] = field(default_factory=dict)
+    plugins: frozenset[str] | None = None
+    """What the gateway lists; None until it has been asked."""
 
     async def recall(self) -> None:
         """Read back what was written before this replica led. Raises StoreUnavailable."""
@@ -50,7 +53,7 @@ class GatewayPass:
         Raises StoreUnavailable and LeadershipLost; a gateway in trouble is told in the report.
         """
         try:
-            compiled = self.compiler.compile(desired, self._now())
+            compiled = self.compiler.compile(desired, self._now(), await self._abilities(look=look))
             plan = await self._plan(compiled, look=look)
             results = await self._apply(plan)
         except (StoreUnavailable, LeadershipLost):
@@ -66,6 +69,15 @@ class GatewayPass:
         report = self._judge(desired.revision, plan, results, compiled.problems)
         await self.store.record(report, self._foreign_results(plan))
         return report
+
+    async def _abilities(self, *, look: bool) -> Abilities:
+        """What the gateway can do, kept where declarations are checked."""
+        if look or self.plugins is None:
+            plugins = (await self.gateway.capabilities()).plugins
+            if plugins != self.plugins:
+                await self.store.record_plugins(self.record.id, plugins)
+                self.plugins = plugins
+        return Abilities.of(self.plugins or ())
 
     async def _ended_early(self, state: State, revision: int, trouble: str) -> PassReport:
         report = self._report(state, revision, error=trouble)

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 from uuid import UUID
 
+from controlplane.core.abilities import Abilities
 from controlplane.core.access import Reach
 from controlplane.core.spec import Document
 from controlplane.store.accounts import Accounts
@@ -90,6 +91,9 @@ class DeclaredStore(Protocol):
 
         Raises PreconditionFailed when `base` is no longer the newest revision.
         """
+
+    async def abilities(self) -> Abilities:
+        """What at least one gateway can do; everything while one has not been asked yet."""
 
     async def gateway_status(self, gateway: UUID) -> GatewayStatus:
         """How a gateway stands."""

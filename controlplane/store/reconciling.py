@@ -1,6 +1,6 @@
 """What the reconciler asks of the store: gateways, secrets, and the inventory of what was written."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import cast
@@ -150,6 +150,16 @@ class ReconcilingStore:
                 _UPSERT_STATE,
                 *(report.gateway, report.state, report.finished_at, report.revision, report.writes),
                 *(report.error, report.leader),
+            )
+
+    async def record_plugins(self, gateway: UUID, plugins: Collection[str]) -> None:
+        """Keep what the gateway can do: declarations are checked against it."""
+        async with self._database.connection() as connection:
+            await connection.execute(
+                "INSERT INTO gateway_state (gateway_id, state, writes, applied_revision, leader, plugins) "
+                "VALUES ($1, 'pending', 0, 0, '', $2) "
+                "ON CONFLICT (gateway_id) DO UPDATE SET plugins = excluded.plugins",
+                *(gateway, sorted(plugins)),
             )
 
     def _texts(self, kind: Kind, object_id: UUID, secrets: Secrets) -> dict[str, str]:

@@ -10,6 +10,7 @@ from random import SystemRandom
 from typing import Any
 from uuid import UUID
 
+from controlplane.core.abilities import Abilities
 from controlplane.core.access import Reach
 from controlplane.core.apikeys import RandomSource
 from controlplane.core.spec import Document
@@ -21,6 +22,7 @@ from controlplane.store.accounts import Accounts
 from controlplane.store.applying import apply_document
 from controlplane.store.audit import Audit, Entry, add_to_audit
 from controlplane.store.database import Connection, Database
+from controlplane.store.gateways import known_abilities
 from controlplane.store.history import History
 from controlplane.store.reaching import found_by
 from controlplane.store.records import (
@@ -135,6 +137,10 @@ class Store:
         return await apply_document(
             self._change(author), document, dry_run=dry_run, deletes=deletes, base=base
         )
+
+    async def abilities(self) -> Abilities:
+        async with self.database.connection() as connection:
+            return await known_abilities(connection)
 
     async def gateway_status(self, gateway: UUID) -> GatewayStatus:
         async with self.database.connection() as connection:

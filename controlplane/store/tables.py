@@ -157,6 +157,8 @@ class GatewayState(Base, table=True):
     writes: int = Field(default=0, sa_type=BigInteger)
     error: str | None = _text(default=None)
     leader: str = _text(default="")
+    plugins: list[str] | None = Field(default=None, sa_type=JSONB, nullable=True)
+    """What the gateway lists; None until it has been asked."""
 
 
 class Inventory(Base, table=True):

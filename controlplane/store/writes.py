@@ -12,6 +12,7 @@ from uuid import UUID, uuid4
 
 import asyncpg
 
+from controlplane.core.abilities import Abilities
 from controlplane.core.access import Reach
 from controlplane.core.apikeys import RandomSource, new_key
 from controlplane.core.desired import DesiredState, Provider, Queue, Tenant, derived_id
@@ -24,6 +25,7 @@ from controlplane.store import documents, rows
 from controlplane.store.audit import Entry, add_to_audit
 from controlplane.store.database import Connection, Database
 from controlplane.store.documents import Document, Secrets
+from controlplane.store.gateways import known_abilities
 from controlplane.store.reaching import within, writable
 from controlplane.store.records import Author, Kind, Spec
 from controlplane.store.references import dangling, names_for, referrers
@@ -45,6 +47,7 @@ class Change:
     random: RandomSource
     reach: Reach | None = None
     _revision: int | None = None
+    _abilities: Abilities | None = None
     _done: list[Entry] = field(default_factory=list)
 
     async def finish(self) -> None:
@@ -150,9 +153,14 @@ class Change:
         top = f"{kind.plural}.{spec.name}."
         return tuple(
             Problem(item.field.removeprefix(top), item.message, item.remedy)
-            for item in unenforceable(state)
+            for item in unenforceable(state, abilities=await self._able())
             if item.field.startswith(top) or isinstance(spec, ProviderSpec)
         )
+
+    async def _able(self) -> Abilities:
+        if self._abilities is None:
+            self._abilities = await known_abilities(self.connection)
+        return self._abilities
 
     async def _with_users(self, spec: ProviderSpec, object_id: UUID) -> DesiredState:
         """The provider as it is to be, with the queues that call it."""

@@ -13,6 +13,7 @@ import httpx
 import pytest
 from redis.asyncio import Redis
 
+from controlplane.core.abilities import Abilities
 from controlplane.core.contexts import CounterStore
 from controlplane.core.objects import ObjectKey, resolve
 from controlplane.core.plan import Action, plan_against_live
@@ -50,10 +51,13 @@ class Declared:
 
     async def declare(self, *queues: dict[str, Any]) -> None:
         """Compile, plan against what is there, check against its schemas, write."""
+        abilities = Abilities.of((await self.admin.capabilities()).plugins)
         account = {"name": "openai-main", "type": "openai", "endpoint": f"http://{self.target.mock_address}"}
         names = [item["name"] for item in queues]
         keys = [{"name": "web", "queues": names}, {"name": "other"}]
-        result = compiled(document(providers=[account], queues=list(queues), keys=keys), self.counters)
+        result = compiled(
+            document(providers=[account], queues=list(queues), keys=keys), self.counters, abilities
+        )
         assert result.problems == ()
         assert await self.admin.check(result.objects) == {}
         texts = {
@@ -105,7 +109,14 @@ def _digest(texts: dict[str, str]) -> Any:
 async def declared(
     request: pytest.FixtureRequest, tmp_path: Path, valkey_url: str
 ) -> AsyncIterator[Declared]:
-    async with _target(request.param, tmp_path / "gateway", valkey_url) as target:
+    async with declared_on(request.param, tmp_path / "gateway", valkey_url) as made:
+        yield made
+
+
+@asynccontextmanager
+async def declared_on(name: str, folder: Path, valkey_url: str) -> AsyncIterator[Declared]:
+    """A gateway to declare on, with no counters of an earlier run; emptied in the end."""
+    async with _target(name, folder, valkey_url) as target:
         options = target.redis_options
         password = str(options.get("redis_password", ""))
         counters = CounterStore(

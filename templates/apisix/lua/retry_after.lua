@@ -1,5 +1,5 @@
 return function(conf, ctx)
-  if ngx.status ~= 429 or ctx.var.upstream_status then return end
+  if ngx.status ~= 429 or ctx.var.upstream_status or ngx.header['Retry-After-Ms'] then return end
   local wait = 1
   for name, value in pairs(ngx.resp.get_headers(0)) do
     local base = name:lower():match('^(.*ratelimit)%-remaining')

@@ -11,6 +11,7 @@ from controlplane.errors import Conflict, InvalidSpec, NotFound, PreconditionFai
 from controlplane.settings import Settings
 from controlplane.store.history import HistoryQuery
 from controlplane.store.migrate import upgrade
+from controlplane.store.reconciling import ReconcilingStore
 from controlplane.store.records import Kind, Query
 from controlplane.store.store import Store, open_store
 from tests.fixtures.specs import document, member, queue
@@ -268,6 +269,21 @@ async def test_a_key_is_not_blamed_for_its_queue(store: Store) -> None:
     with pytest.raises(InvalidSpec) as caught:
         await store.apply(Document.model_validate(bad), AUTHOR)
     assert [problem.field for problem in caught.value.problems] == ["queues.support.limits[0].usd"]
+
+
+async def test_what_no_gateway_can_enforce_is_refused_once_all_have_been_asked(store: Store) -> None:
+    edge = await store.create(
+        Kind.GATEWAY, GatewaySpec.model_validate({"name": "edge", "admin_url": "http://127.0.0.1:1"}), AUTHOR
+    )
+    strict = {"limits": [{"tokens": 5, "per": "1m", "strict": True}]}
+    await with_queue(store, name="before", **strict)
+    asked = ReconcilingStore(store.database, store.sealer)
+    await asked.record_plugins(edge.stored.id, {"ai-rate-limiting"})
+    with pytest.raises(InvalidSpec) as refused:
+        await store.create(Kind.QUEUE, QueueSpec.model_validate(queue(name="after", **strict)), AUTHOR)
+    assert "token-budget" in str(refused.value)
+    await asked.record_plugins(edge.stored.id, {"ai-rate-limiting", "token-budget"})
+    await store.create(Kind.QUEUE, QueueSpec.model_validate(queue(name="after", **strict)), AUTHOR)
 
 
 async def test_an_unknown_object_is_told_as_such(store: Store) -> None:

@@ -1,12 +1,18 @@
 """Where limits are held, and which ones are refused with a remedy."""
 
+import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from controlplane.core.abilities import OURS
 from controlplane.core.enforcement import Mechanism, place, unenforceable
 from controlplane.core.spec import QueueSpec
-from tests.fixtures.specs import compiled, desired, document, member, queue
+from controlplane.fallback.budgets.configuration import SCHEMA, configuration_problem
+from controlplane.fallback.schema.validator import check
+from tests.fixtures.specs import amounts, compiled, desired, document, headers, member, queue, windows
 
 # Any: limits as users write them.
 
@@ -112,3 +118,75 @@ def test_the_report_says_for_each_limit_where_it_is_held_and_what_an_edit_costs(
         ("2 concurrency", "limit-conn rule", "plugin_configs/q.support"),
     ]
     assert all(line.exactness and line.worst_overshoot and line.edit for line in report)
+
+
+@pytest.mark.parametrize(
+    "limit",
+    [
+        {"tokens": 5, "per": "month"},
+        {"tokens": 5, "per": "1m", "mode": "sliding"},
+        {"tokens": 5, "per": "1m", "strict": True},
+        {"tokens": 5, "refill_per_s": 1},
+        {"requests": 5, "per": "day"},
+    ],
+)
+def test_a_gateway_with_token_budget_holds_what_stock_plugins_cannot(limit: dict[str, Any]) -> None:
+    spec = QueueSpec.model_validate(queue(limits=[limit]))
+    placements = place(spec, OURS)
+    assert placements.problems == ()
+    assert [item.mechanism for item in placements.placed] == [Mechanism.BUDGET]
+
+
+def test_what_stock_plugins_can_hold_stays_with_them_even_where_token_budget_is() -> None:
+    spec = QueueSpec.model_validate(queue(limits=[{"tokens": 5, "per": "1m"}]))
+    assert place(spec, OURS) == place(spec)
+
+
+def test_the_tokens_of_one_queue_are_all_held_by_the_same_plugin() -> None:
+    limits = [{"tokens": 5, "per": "1m"}, {"tokens": 9, "refill_per_s": 1}, {"requests": 5, "per": "1m"}]
+    spec = QueueSpec.model_validate(
+        queue(limits=limits, members=[member(limits=[{"prompt_tokens": 5, "per": "1m"}])])
+    )
+    found = [item.mechanism for item in place(spec, OURS).placed]
+    assert found == [Mechanism.BUDGET, Mechanism.BUDGET, Mechanism.COUNT, Mechanism.BUDGET]
+
+
+def test_money_is_refused_by_every_gateway_for_now() -> None:
+    spec = QueueSpec.model_validate(queue(limits=[{"usd": 5, "per": "1d"}]))
+    assert [problem.field for problem in place(spec, OURS).problems] == ["limits[0].usd"]
+
+
+@st.composite
+def rich_limits(draw: st.DrawFn) -> dict[str, Any]:
+    """A limit of any kind that token-budget holds."""
+    meter = draw(st.sampled_from(["tokens", "prompt_tokens", "completion_tokens", "requests"]))
+    pace = draw(
+        st.one_of(
+            st.fixed_dictionaries({"per": windows, "mode": st.sampled_from(["fixed", "sliding"])}),
+            st.fixed_dictionaries({"refill_per_s": st.floats(0.001, 1e6)}),
+            st.fixed_dictionaries(
+                {"per": st.sampled_from(["day", "week", "month"]), "time_zone": st.just("Europe/Berlin")}
+            ),
+        )
+    )
+    by = draw(st.one_of(st.none(), st.just("key"), headers.map("header:{}".format)))
+    return {meter: draw(amounts), **pace, "strict": draw(st.booleans())} | ({"by": by} if by else {})
+
+
+@given(limits=st.lists(rich_limits(), max_size=5), of_member=st.lists(rich_limits(), max_size=2))
+def test_every_declared_limit_is_one_the_plugin_takes_under_a_name_of_its_own(
+    limits: list[dict[str, Any]], of_member: list[dict[str, Any]]
+) -> None:
+    values = document(queues=[queue(limits=limits, members=[member(limits=of_member)])])
+    result = compiled(values, abilities=OURS)
+    if result.problems:
+        assert all("counts the same" in problem.message for problem in result.problems)
+        return
+    policy = next(item for item in result.objects if item.key.id == "q.support")
+    conf = policy.body["plugins"].get("token-budget")
+    if conf is not None:
+        filled = json.loads(json.dumps(conf))
+        assert check(SCHEMA, filled) is None
+        assert configuration_problem(filled) is None
+    again = compiled(values, abilities=OURS)
+    assert [item.hash for item in again.objects] == [item.hash for item in result.objects]
