@@ -1,7 +1,9 @@
 """What stands against a plan, and what of a document somebody may declare at all."""
 
 from collections.abc import Sequence
+from functools import reduce
 
+from controlplane.core.abilities import OURS, Abilities
 from controlplane.core.access import Reach
 from controlplane.core.declaring import Wanted
 from controlplane.core.desired import DesiredState
@@ -13,6 +15,7 @@ from controlplane.core.spec import Document
 from controlplane.errors import Problem
 from controlplane.reconciler.planned import GatewayPlan, PlanOptions
 from controlplane.store.reaching import writable
+from controlplane.store.reconciling import GatewayRecord
 from controlplane.store.records import Kind, Spec
 from controlplane.store.writes import name_taken
 
@@ -47,7 +50,7 @@ def pruned(
     )
 
 
-def unenforced(wanted: Wanted) -> tuple[Problem, ...]:
+def unenforced(wanted: Wanted, gateways: Sequence[GatewayRecord]) -> tuple[Problem, ...]:
     """What no gateway would enforce of the objects that change."""
     changed = {(f"{change.kind}s", change.name) for change in wanted.changes if change.after}
     providers = {name for kind, name in changed if kind == "providers"}
@@ -59,7 +62,8 @@ def unenforced(wanted: Wanted) -> tuple[Problem, ...]:
     }
     if not changed:
         return ()
-    found = unenforceable(wanted.state, sorted(queues))
+    able = reduce(Abilities.__or__, (gateway.abilities for gateway in gateways)) if gateways else OURS
+    found = unenforceable(wanted.state, sorted(queues), able)
     about = changed | {("queues", name) for name in queues}
     return tuple(problem for problem in found if tuple(problem.field.split(".")[:2]) in about)
 

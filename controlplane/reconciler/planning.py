@@ -95,11 +95,11 @@ class Planner:
         serves: Serves = everything,
     ) -> Planned:
         """What it takes to come from one state to another; `serves` says which objects are told of."""
-        problems = (*wanted.problems, *unenforced(wanted))
+        records = [record for record in await self._store.gateways() if record.trouble is None]
+        problems = (*wanted.problems, *unenforced(wanted, records))
         if problems:
             raise InvalidSpec("the document cannot be accepted", problems=problems)
         moment = datetime.fromtimestamp(self._clock.now(), UTC)
-        records = [record for record in await self._store.gateways() if record.trouble is None]
         made = await asyncio.gather(
             *(self._gateway(record, current, wanted, options, moment) for record in records)
         )
@@ -124,10 +124,10 @@ class Planner:
             return GatewayPlan(record.name, status), None
         work = self._make_pass(record, lambda: False)
         try:
-            after = await asyncio.to_thread(work.compiler.compile, wanted.state, moment)
+            after = await asyncio.to_thread(work.compiler.compile, wanted.state, moment, record.abilities)
             before = after
             if wanted.changes:
-                before = await asyncio.to_thread(work.compiler.compile, current, moment)
+                before = await asyncio.to_thread(work.compiler.compile, current, moment, record.abilities)
             sides = ThreeWay(
                 {item.key: item for item in before.objects},
                 {item.key: item for item in after.objects},

@@ -1,12 +1,13 @@
 """What the reconciler asks of the store: gateways, secrets, and the inventory of what was written."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import cast
 from urllib.parse import unquote, urlsplit
 from uuid import UUID
 
+from controlplane.core.abilities import OURS, Abilities
 from controlplane.core.contexts import CounterStore
 from controlplane.core.desired import DesiredState
 from controlplane.core.gateways import GatewaySpec
@@ -38,6 +39,8 @@ class GatewayRecord:
     version: int
     trouble: str | None = None
     """Why it cannot be used as it is declared."""
+    abilities: Abilities = OURS
+    """What it can do, as far as it has been asked; before that, everything."""
 
     def __repr__(self) -> str:
         return f"GatewayRecord({self.name})"
@@ -82,8 +85,17 @@ class ReconcilingStore:
         """Every enabled gateway; one that cannot be used says why, and is no harm to the others."""
         async with self._database.connection() as connection:
             found = await rows.fetch(connection, Kind.GATEWAY, "true")
+            plugins = dict(
+                await connection.fetch(
+                    "SELECT gateway_id, plugins FROM gateway_state WHERE plugins IS NOT NULL"
+                )
+            )
         specs = ((row, documents.bare_spec_of(Kind.GATEWAY, row.document, row.id)) for row in found)
-        return [self._record(row, spec) for row, spec in specs if cast(GatewaySpec, spec).enabled]
+        records = [self._record(row, spec) for row, spec in specs if cast(GatewaySpec, spec).enabled]
+        return [
+            replace(record, abilities=Abilities.of(plugins[record.id])) if record.id in plugins else record
+            for record in records
+        ]
 
     def _record(self, row: Row, spec: Spec) -> GatewayRecord:
         url = cast(GatewaySpec, spec).admin_url
