@@ -55,10 +55,10 @@ async def test_0002_says_of_every_earlier_change_whose_it_was(postgres: TestPost
         postgres.drop(url)
 
 
-async def test_0004_knows_of_no_gateway_what_it_can_do(postgres: TestPostgres) -> None:
+async def test_0005_knows_of_no_gateway_what_it_can_do(postgres: TestPostgres) -> None:
     url = postgres.create()
     try:
-        upgraded(url, "0003")
+        upgraded(url, "0004")
         connection = await asyncpg.connect(url)
         await connection.execute(
             "INSERT INTO gateway (id, name, source, labels, spec, secrets, version, created_at, updated_at) "
@@ -70,7 +70,7 @@ async def test_0004_knows_of_no_gateway_what_it_can_do(postgres: TestPostgres) -
             "VALUES ($1, 'converged', 7, 3, 'a')",
             ACME,
         )
-        upgraded(url, "0004")
+        upgraded(url, "0005")
         found = await connection.fetchrow("SELECT state, applied_revision, plugins FROM gateway_state")
         assert found is not None
         assert tuple(found) == ("converged", 7, None)
