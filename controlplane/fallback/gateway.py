@@ -17,7 +17,7 @@ from controlplane.fallback.admin.checks import Checks
 from controlplane.fallback.admin.resources import Resources
 from controlplane.fallback.budgets.limiters import Limiters
 from controlplane.fallback.counters.local import LocalCounters
-from controlplane.fallback.counters.redis import RedisHub
+from controlplane.fallback.counters.redis_hub import RedisHub
 from controlplane.fallback.forwarding.forwarder import Forwarder
 from controlplane.fallback.health.watching import HealthChecks
 from controlplane.fallback.http.limits import Limits

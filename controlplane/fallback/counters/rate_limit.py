@@ -9,7 +9,8 @@ from typing import Any
 import structlog
 
 from controlplane.fallback.counters.local import LocalCounters
-from controlplane.fallback.counters.redis import RedisClient
+from controlplane.fallback.counters.redis_connection import Argument
+from controlplane.fallback.counters.redis_hub import Client
 from controlplane.fallback.counters.scripts import script
 from controlplane.fallback.counters.windows import CountersGone, Standing, Window
 from controlplane.fallback.http.headers import ResponseHeaders
@@ -101,7 +102,7 @@ class RateLimit:
         suffix: str,
         sliding: bool,
         local: LocalCounters,
-        redis: RedisClient | None,
+        redis: Client | None,
     ) -> None:
         self._name = name
         self._rules = rules
@@ -133,8 +134,9 @@ class RateLimit:
         if self._redis is None:
             for window in windows:
                 self._local.take(window, cost)
-        elif windows:
-            self._redis.post(script("window_take"), *_call(windows, cost, _NO_PROBE))
+        else:
+            for some in self._together(self._redis, windows):
+                self._redis.post(script("window_take"), *_call(some, cost, _NO_PROBE))
 
     async def _decide(self, context: Context, cost: int, probe: int) -> Reply | None:
         try:
@@ -170,11 +172,7 @@ class RateLimit:
         if self._redis is not None and self._sliding:
             return [await self._slide(self._redis, windows[0], cost)]
         if self._redis is not None:
-            reply = await self._redis.run(script("window_take"), *_call(windows, cost, probe))
-            return [
-                Standing(window.limit - used, left / 1000, used + probe > window.limit)
-                for window, used, left in zip(windows, reply[::2], reply[1::2], strict=False)
-            ]
+            return await self._take(self._redis, windows, cost, probe)
         standings = []
         for window in windows:
             if self._sliding:
@@ -186,11 +184,32 @@ class RateLimit:
                 break
         return standings
 
-    async def _slide(self, redis: RedisClient, window: Window, cost: int) -> Standing:
+    async def _take(self, redis: Client, windows: Sequence[Window], cost: int, probe: int) -> list[Standing]:
+        standings: list[Standing] = []
+        for some in self._together(redis, windows):
+            reply = await redis.run(script("window_take"), *_call(some, cost, probe))
+            standings += [
+                Standing(window.limit - used, left / 1000, used + probe > window.limit)
+                for window, used, left in zip(some, reply[::2], reply[1::2], strict=False)
+            ]
+            if standings[-1].rejected:
+                break
+        return standings
+
+    def _together(self, redis: Client, windows: Sequence[Window]) -> list[Sequence[Window]]:
+        """The windows that one script can look at: all of them, but on a cluster each alone."""
+        if redis.one_key_at_a_time:
+            return [[window] for window in windows]
+        return [windows] if windows else []
+
+    async def _slide(self, redis: Client, window: Window, cost: int) -> Standing:
         now = self._local.now()
         number, left = math.floor(now / window.seconds), window.seconds - now % window.seconds
         keys = [f"{window.key}.{number}.counter", f"{window.key}.{number - 1}.counter"]
-        arguments = [cost, window.limit, window.seconds, left, window.seconds * 2]
+        arguments: list[Argument] = [cost, window.limit, window.seconds, left, window.seconds * 2]
+        if redis.one_key_at_a_time:
+            # The window before is over, so its count cannot change in between.
+            arguments.append(await redis.command("GET", keys.pop()) or 0)
         accepted, used, before = await redis.run(script("window_slide"), keys, arguments)
         share = before / window.seconds * left
         if not accepted:

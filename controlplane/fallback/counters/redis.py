@@ -5,8 +5,7 @@ the replies come back in order. That is several times as fast as a pool of conne
 """
 
 import asyncio
-import ssl
-from collections.abc import Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
 import hiredis
@@ -17,29 +16,19 @@ from controlplane.fallback.counters.scripts import Script
 from controlplane.fallback.counters.windows import CountersGone
 
 
-class RedisHub:
-    """Clients by address."""
-
-    def __init__(self) -> None:
-        self._clients: dict[RedisAddress, RedisClient] = {}
-
-    def client(self, address: RedisAddress) -> "RedisClient":
-        client = self._clients.get(address)
-        if client is None:
-            client = self._clients[address] = RedisClient(address)
-        return client
-
-    async def close(self) -> None:
-        for client in self._clients.values():
-            await client.close()
-        self._clients.clear()
-
-
 class RedisClient:
-    """One Redis. Without an answer in time a command fails with CountersGone; the next one connects anew."""
+    """One Redis. Without an answer in time a command fails with CountersGone; the next one connects anew.
 
-    def __init__(self, address: RedisAddress) -> None:
+    `locate` says where to, each time; without it that is the address itself.
+    """
+
+    one_key_at_a_time = False
+
+    def __init__(
+        self, address: RedisAddress, locate: Callable[[], Awaitable[RedisAddress]] | None = None
+    ) -> None:
         self._address = address
+        self._locate = locate
         self._loop = asyncio.get_running_loop()
         self._connection: RedisConnection | None = None
         self._connecting: asyncio.Task[RedisConnection] | None = None
@@ -55,9 +44,11 @@ class RedisClient:
         reply = await connection.send(("EVALSHA", script.digest, *tail))
         if _is_unknown_script(reply):
             reply = await (await self._ready()).send(("EVAL", script.text, *tail))
-        if isinstance(reply, hiredis.ReplyError):
-            raise CountersGone(str(reply))
-        return reply
+        return self._good(reply)
+
+    async def command(self, *parts: Argument) -> Any:
+        """Send a command and return its reply."""
+        return self._good(await (await self._ready()).send(parts))
 
     def post(self, script: Script, keys: Sequence[str], arguments: Sequence[Argument]) -> None:
         """Run a script without waiting. It is done before whatever is sent after it."""
@@ -77,6 +68,15 @@ class RedisClient:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _good(self, reply: Any) -> Any:
+        """The reply, or CountersGone where it is an error."""
+        if not isinstance(reply, hiredis.ReplyError):
+            return reply
+        if str(reply).startswith("READONLY") and self._connection is not None:
+            # It is the master no longer: the next command asks who is.
+            self._connection.close()
+        raise CountersGone(str(reply), refused=True)
 
     def _send_later(self, parts: tuple[Argument, ...], instead: tuple[Argument, ...] | None) -> None:
         if self._connection is None or self._connection.closed:
@@ -121,14 +121,14 @@ class RedisClient:
 
     async def _connect(self) -> RedisConnection:
         """Everyone who waits for a connection waits for this one attempt."""
-        address = self._address
+        address = self._address if self._locate is None else await self._locate()
         try:
             async with asyncio.timeout(address.timeout_s):
                 _, connection = await self._loop.create_connection(
                     lambda: RedisConnection(address, self._loop),
                     address.host,
                     address.port,
-                    ssl=_tls(address) if address.tls else None,
+                    ssl=address.tls_context(),
                 )
                 await connection.greet()
         except TimeoutError:
@@ -140,11 +140,3 @@ class RedisClient:
 
 def _is_unknown_script(reply: Any) -> bool:
     return isinstance(reply, hiredis.ReplyError) and str(reply).startswith("NOSCRIPT")
-
-
-def _tls(address: RedisAddress) -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    if not address.verify:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context

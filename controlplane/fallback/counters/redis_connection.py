@@ -1,6 +1,7 @@
 """One connection to a Redis: commands out in the order in which they were asked, replies back in the same."""
 
 import asyncio
+import ssl
 from collections import deque
 from dataclasses import dataclass
 from typing import Any, cast
@@ -24,6 +25,15 @@ class RedisAddress:
     timeout_s: float = 1.0
     tls: bool = False
     verify: bool = False
+
+    def tls_context(self) -> ssl.SSLContext | None:
+        if not self.tls:
+            return None
+        context = ssl.create_default_context()
+        if not self.verify:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        return context
 
 
 class RedisConnection(asyncio.Protocol):

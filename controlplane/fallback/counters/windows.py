@@ -4,7 +4,11 @@ from dataclasses import dataclass
 
 
 class CountersGone(Exception):
-    """The counters cannot be reached, or answer something else than counters."""
+    """The counters cannot be reached, or answer something else than counters: they `refused` the command."""
+
+    def __init__(self, message: str, *, refused: bool = False) -> None:
+        super().__init__(message)
+        self.refused = refused
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from controlplane.fallback.counters.rate_limit import (
 )
 from controlplane.fallback.plugins.cost_expression import CostExpression, InvalidCost
 from controlplane.fallback.plugins.limit_count import POLICY, POSITIVE, REJECTION, RULES
-from controlplane.fallback.plugins.redis_options import REDIS, SECRETS, address_of, by_policy, policy_problem
+from controlplane.fallback.plugins.redis_options import REDIS, SECRETS, by_policy, client_of
 from controlplane.fallback.runtime.context import Context, Reply
 from controlplane.fallback.runtime.owner import Owner
 from controlplane.fallback.runtime.plugin import Conf, Outcome, Plugin, Schema, Services, conf_version
@@ -77,7 +77,7 @@ class AiRateLimiting(Plugin):
                 CostExpression(conf["cost_expr"])
             except InvalidCost as error:
                 return f"invalid cost_expr: {error}"
-        return policy_problem(conf)
+        return None
 
     def __init__(self, conf: Conf, owner: Owner, services: Services) -> None:
         super().__init__(conf, owner, services)
@@ -212,5 +212,5 @@ class AiRateLimiting(Plugin):
             suffix=suffix,
             sliding=False,
             local=services.counters,
-            redis=services.redis.client(address_of(conf)) if conf["policy"] == "redis" else None,
+            redis=client_of(conf, services.redis),
         )

@@ -13,7 +13,7 @@ import structlog
 from controlplane.fallback.counters.scripts import script
 from controlplane.fallback.counters.windows import CountersGone
 from controlplane.fallback.lua_values import tonumber, tostring
-from controlplane.fallback.plugins.redis_options import address_of, by_policy, policy_problem
+from controlplane.fallback.plugins.redis_options import by_policy, client_of
 from controlplane.fallback.runtime.context import Context, Reply
 from controlplane.fallback.runtime.owner import Owner
 from controlplane.fallback.runtime.plugin import Conf, Outcome, Plugin, Schema, Services
@@ -72,11 +72,11 @@ class LimitConn(Plugin):
 
     @classmethod
     def problem(cls, conf: Conf, services: Services) -> str | None:
-        return policy_problem(conf)
+        return None
 
     def __init__(self, conf: Conf, owner: Owner, services: Services) -> None:
         super().__init__(conf, owner, services)
-        self._redis = services.redis.client(address_of(conf)) if conf["policy"] == "redis" else None
+        self._redis = client_of(conf, services.redis)
         self._prefix = f"{owner.resource_key}:{self.conf_version}:"
         self._holder = secrets.token_hex(8)
         self._numbers = itertools.count()

@@ -10,7 +10,7 @@ from controlplane.fallback.counters.rate_limit import (
     number_or_template,
     rules_of,
 )
-from controlplane.fallback.plugins.redis_options import SECRETS, address_of, by_policy, policy_problem
+from controlplane.fallback.plugins.redis_options import SECRETS, by_policy, client_of
 from controlplane.fallback.runtime.context import Context, Reply
 from controlplane.fallback.runtime.owner import Owner
 from controlplane.fallback.runtime.plugin import Conf, Outcome, Plugin, Schema, Services
@@ -105,7 +105,7 @@ class LimitCount(Plugin):
             known = services.memory.get(("limit-count group", conf["group"]), lambda: _of_group(conf))
             if known != _of_group(conf):
                 return "group conf mismatched"
-        return policy_problem(conf)
+        return None
 
     def __init__(self, conf: Conf, owner: Owner, services: Services) -> None:
         super().__init__(conf, owner, services)
@@ -126,7 +126,7 @@ class LimitCount(Plugin):
             suffix="",
             sliding=conf["window_type"] == "sliding",
             local=services.counters,
-            redis=services.redis.client(address_of(conf)) if conf["policy"] == "redis" else None,
+            redis=client_of(conf, services.redis),
         )
 
     def access(self, context: Context) -> Outcome:

@@ -9,7 +9,7 @@ import structlog
 from controlplane.fallback.counters.scripts import script
 from controlplane.fallback.counters.windows import CountersGone
 from controlplane.fallback.lua_values import tostring
-from controlplane.fallback.plugins.redis_options import address_of, by_policy, policy_problem
+from controlplane.fallback.plugins.redis_options import by_policy, client_of
 from controlplane.fallback.runtime.context import Context, Reply
 from controlplane.fallback.runtime.owner import Owner
 from controlplane.fallback.runtime.plugin import Conf, Outcome, Plugin, Schema, Services
@@ -44,11 +44,11 @@ class LimitReq(Plugin):
 
     @classmethod
     def problem(cls, conf: Conf, services: Services) -> str | None:
-        return policy_problem(conf)
+        return None
 
     def __init__(self, conf: Conf, owner: Owner, services: Services) -> None:
         super().__init__(conf, owner, services)
-        self._redis = services.redis.client(address_of(conf)) if conf["policy"] == "redis" else None
+        self._redis = client_of(conf, services.redis)
         self._prefix = f"{owner.resource_key}:{self.conf_version}:"
         self._log = structlog.get_logger("gateway.limits")
 

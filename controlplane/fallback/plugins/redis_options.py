@@ -2,7 +2,10 @@
 
 from typing import Any
 
+from controlplane.fallback.counters.redis_cluster import ClusterAddress
 from controlplane.fallback.counters.redis_connection import RedisAddress
+from controlplane.fallback.counters.redis_hub import Client, RedisHub
+from controlplane.fallback.counters.redis_sentinel import SentinelAddress
 
 Schema = dict[str, Any]
 
@@ -96,6 +99,59 @@ def address_of(conf: dict[str, Any]) -> RedisAddress:
         tls=conf.get("redis_ssl", False),
         verify=conf.get("redis_ssl_verify", False),
     )
+
+
+def client_of(conf: dict[str, Any], hub: RedisHub) -> Client | None:
+    """Where a configuration counts; None is this process."""
+    match conf["policy"]:
+        case "redis":
+            return hub.client(address_of(conf))
+        case "redis-cluster":
+            return hub.client(_cluster_of(conf))
+        case "redis-sentinel":
+            return hub.client(_sentinel_of(conf))
+        case _:
+            return None
+
+
+def _cluster_of(conf: dict[str, Any]) -> ClusterAddress:
+    seeds = []
+    for node in conf["redis_cluster_nodes"]:
+        host, colon, port = str(node).rpartition(":")
+        seeds.append(
+            RedisAddress(
+                host=host if colon else node,
+                port=int(port) if colon and port.isdigit() else 6379,
+                password=conf.get("redis_password") or None,
+                timeout_s=conf.get("redis_timeout", 1000) / 1000,
+                tls=conf.get("redis_cluster_ssl", False),
+                verify=conf.get("redis_cluster_ssl_verify", False),
+            )
+        )
+    return ClusterAddress(tuple(seeds))
+
+
+def _sentinel_of(conf: dict[str, Any]) -> SentinelAddress:
+    timeout_s = conf.get("redis_connect_timeout", 1000) / 1000
+    sentinels = tuple(
+        RedisAddress(
+            host=one["host"],
+            port=one["port"],
+            username=conf.get("sentinel_username"),
+            password=conf.get("sentinel_password") or None,
+            timeout_s=timeout_s,
+        )
+        for one in conf["redis_sentinels"]
+    )
+    member = RedisAddress(
+        host="",
+        database=conf.get("redis_database", 0),
+        username=conf.get("redis_username"),
+        password=conf.get("redis_password") or None,
+        timeout_s=max(timeout_s, conf.get("redis_read_timeout", 1000) / 1000),
+    )
+    replica = conf.get("redis_role", "master") == "slave"
+    return SentinelAddress(sentinels, conf["redis_master_name"], member, replica)
 
 
 def _policy(name: str) -> Schema:

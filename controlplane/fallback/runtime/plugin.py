@@ -15,7 +15,7 @@ from controlplane.fallback.runtime.stable_json import stable_json
 if TYPE_CHECKING:
     from controlplane.fallback.budgets.limiters import Limiters
     from controlplane.fallback.counters.local import LocalCounters
-    from controlplane.fallback.counters.redis import RedisHub
+    from controlplane.fallback.counters.redis_hub import RedisHub
     from controlplane.fallback.health.watching import HealthChecks
     from controlplane.fallback.http.upstream import Pool
     from controlplane.fallback.lua.sandbox import Sandbox

@@ -162,12 +162,3 @@ async def test_scripts_that_redis_has_forgotten_are_sent_again(bench: Bench, val
             assert (await bench.call()).status_code == 200
             await client.script_flush()
     assert (await bench.call()).status_code == 429
-
-
-@pytest.mark.parametrize("kind", ["redis-cluster", "redis-sentinel"])
-async def test_a_kind_of_redis_that_is_not_supported_is_refused(bench: Bench, kind: str) -> None:
-    conf = {**COUNT, "policy": kind, "redis_cluster_nodes": ["127.0.0.1:1"], "redis_cluster_name": "c"}
-    sentinel = {"redis_sentinels": [{"host": "h", "port": 1}], "redis_master_name": "m"}
-    plugins = {"limit-count": {**conf, **sentinel}}
-    reply = await bench.put("routes/r1", {"uri": "/", "plugins": plugins}, status=400)
-    assert "limit-count" in reply.json()["error_msg"]

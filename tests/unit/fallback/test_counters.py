@@ -8,7 +8,7 @@ import pytest
 
 from controlplane.clock import ManualClock
 from controlplane.fallback.counters.local import LocalCounters
-from controlplane.fallback.counters.redis import RedisHub
+from controlplane.fallback.counters.redis_hub import RedisHub
 from controlplane.fallback.counters.windows import Window
 from controlplane.fallback.plugins.ai_rate_limiting import AiRateLimiting
 from controlplane.fallback.runtime.owner import Owner

@@ -1,8 +1,9 @@
 -- Adds a cost to a sliding window unless it is full. The window before is over, so its count cannot change.
--- KEYS: this window, the window before.  ARGV: cost, limit, window in seconds, seconds left, expiry in seconds.
+-- KEYS: this window, the window before.  ARGV: cost, limit, window in seconds, seconds left, expiry in seconds,
+-- and the count of the window before where its key is on another node.
 -- Returns whether it was added, the count of this window, the count of the window before.
 local cost, limit = tonumber(ARGV[1]), tonumber(ARGV[2])
-local before = math.min(tonumber(redis.call('GET', KEYS[2]) or 0), limit)
+local before = math.min(tonumber(KEYS[2] and redis.call('GET', KEYS[2]) or ARGV[6] or 0), limit)
 local used = 0
 if redis.call('PTTL', KEYS[1]) >= 0 then
   used = tonumber(redis.call('GET', KEYS[1]) or 0)
