@@ -1,6 +1,6 @@
 # Everything a developer does here is one of these targets; `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help install up down test check lint types imports tests bench-converge bench-gateway format lock clean
+.PHONY: help install up down test check lint types imports tests bench-converge bench-gateway bench-limiter format lock clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -48,12 +48,15 @@ bench-converge: $(READY) ## time from a REST write to traffic that obeys it
 bench-gateway: $(READY) ## speed of one governed gateway process
 	@$(BIN)/python -m tests.bench.gateway
 
+bench-limiter: $(READY) ## decisions a second of the limiter, beside those of the package `limits`
+	@$(BIN)/python -m tests.bench.limiter
+
 format: $(READY) ## put the code into the house format
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
 lock: $(READY) ## make requirements.lock anew from pyproject.toml (needs uv)
-	@env -u UV_INDEX_URL uv pip compile --universal --python-version 3.11 --extra dev --generate-hashes \
+	@env -u UV_INDEX_URL uv pip compile --universal --python-version 3.11 --extra dev --extra bench --generate-hashes \
 		--no-header --no-emit-index-url pyproject.toml -o requirements.lock
 
 clean: ## remove .venv and caches (the stack's data in .sluice stays)

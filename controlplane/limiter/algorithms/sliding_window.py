@@ -39,6 +39,8 @@ class SlidingWindowCounter:
         taken = self.taken + amount
         if taken > rule.limit:
             return REFUSED
+        if not amount:
+            return 0.0
         self.taken = taken
         slot = slots[-1] if slots and slots[-1].begin + per / SLOTS > now else self._open(now)
         slot.taken += amount
@@ -46,11 +48,14 @@ class SlidingWindowCounter:
         return slot.begin
 
     def release(self, rule: SlidingWindow, held: int, kept: int, mark: float, now: float) -> None:
-        for slot in reversed(self._slots):
+        slots = self._slots
+        for slot in reversed(slots if held else ()):
             if slot.begin == mark:
                 slot.taken += kept - held
                 slot.reserved -= held
                 self.taken += kept - held
+                if not slot.taken and slot is slots[-1]:
+                    slots.pop()
                 return
 
     def charge(self, rule: SlidingWindow, amount: int, now: float) -> None:

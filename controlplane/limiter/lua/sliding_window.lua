@@ -37,16 +37,21 @@ end
 local function take(state, rule, amount)
   drop(state, rule[3])
   if state[2] + amount > rule[2] then return nil end
-  add(state, rule[3], amount, amount)
+  if amount > 0 then add(state, rule[3], amount, amount) end
   return 0
 end
 
 local function release(state, rule, held, kept, since)
-  for i = #state - 2, 3, -3 do
+  if held == 0 then return end
+  local size = #state
+  for i = size - 2, 3, -3 do
     if state[i] <= since then
       state[2] = state[2] + kept - held
       state[i + 1] = state[i + 1] + kept - held
       state[i + 2] = state[i + 2] - held
+      if state[i + 1] == 0 and i == size - 2 then
+        state[i], state[i + 1], state[i + 2] = nil, nil, nil
+      end
       return
     end
   end

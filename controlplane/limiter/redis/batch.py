@@ -32,20 +32,22 @@ class Batch:
 
     __slots__ = (
         "_arguments",
+        "_found",
         "_keys",
-        "_names",
         "_positions",
         "_rules",
+        "names",
         "operations",
         "sent_again",
         "sent_at",
     )
 
     def __init__(self, names: Keys) -> None:
-        self._names = names
+        self.names = names
         self._keys: list[bytes] = []
         self._rules: list[bytes] = []
         self._positions: dict[bytes, int] = {}
+        self._found: dict[tuple[Limit, str], int] = {}
         self._arguments: list[bytes] = []
         self.operations: list[Operation] = []
         self.sent_at = 0.0
@@ -64,18 +66,22 @@ class Batch:
 
     def position(self, limit: Limit, key: str) -> int:
         """Where the script finds that counter, counted from 1."""
-        name = self._names.counter(limit, key)
-        rule = self._names.rule(limit)
+        found = self._found.get((limit, key))
+        if found is not None:
+            return found
+        name = self.names.counter(limit, key)
+        rule = self.names.rule(limit)
         position = self._positions.get(name)
         if position is None:
             self._keys.append(name)
             self._rules.append(rule)
             position = self._positions[name] = len(self._keys)
-        elif self._rules[position - 1] is not rule and self._rules[position - 1] != rule:
+        elif self._rules[position - 1] != rule:
             raise RulesDiffer
+        self._found[limit, key] = position
         return position
 
     def command(self, sha: bytes, now: bytes, deadline: bytes) -> bytes:
         """The call of the script, ready to be sent."""
-        keys = (self._names.open_leases, self._names.ended_leases, *self._keys)
+        keys = (self.names.open_leases, self.names.ended_leases, *self._keys)
         return pack((b"EVALSHA", sha, len(keys), *keys, now, deadline, *self._rules, *self._arguments))

@@ -109,15 +109,8 @@ class RedisLimiter:
         except Unavailable:
             return self._without_redis(charges, lease, report)
         except asyncio.CancelledError:
-            # The answer may have come just before the caller left, and nobody else would give it back.
-            self._give_back(operation.future)
+            operation.abandon()
             raise
-
-    def _give_back(self, answer: "asyncio.Future[RedisGranted | Rejected]") -> None:
-        if answer.done() and not answer.cancelled() and answer.exception() is None:
-            answered = answer.result()
-            if isinstance(answered, RedisGranted):
-                self.cancel_soon(answered)
 
     async def settle(self, granted: Granted, actual: Mapping[str, int]) -> Outcome:
         closing = self._close(granted, b"s", actual)

@@ -30,21 +30,22 @@ class Desk(Protocol):
 class Reserve:
     """Take every charge, or none and say why."""
 
-    __slots__ = ("_charges", "_desk", "_lease", "_record", "_report", "future")
+    __slots__ = ("_charges", "_desk", "_id", "_lease", "_record", "_report", "future")
 
     def __init__(self, desk: Desk, id_: str, charges: Charges, lease: float, report: bool) -> None:
         self._desk = desk
         self._charges = charges
         self._lease = lease
         self._report = report
-        self._record = write_record(id_, charges)
+        self._id = id_
+        self._record = b""
         self.future: asyncio.Future[RedisGranted | Rejected] = asyncio.get_running_loop().create_future()
 
     def write(self, batch: Batch) -> tuple[bytes, bytes]:
         figures: list[float] = []
         for limit, key, amount in self._charges:
-            figures.append(batch.position(limit, key))
-            figures.append(amount)
+            figures += (batch.position(limit, key), amount)
+        self._record = write_record(self._id, self._charges, batch.names)
         count = len(self._charges)
         form = ">cBdB" + count * "Hd"
         return struct.pack(form, b"r", count, self._lease, self._report, *figures), self._record
@@ -69,6 +70,14 @@ class Reserve:
     def fail(self, error: Exception) -> None:
         if not self.future.done():
             self.future.set_exception(error)
+
+    def abandon(self) -> None:
+        """The caller has left, perhaps at the very moment when the answer was there."""
+        if self.future.cancel() or self.future.cancelled() or self.future.exception() is not None:
+            return
+        reservation = self.future.result()
+        if isinstance(reservation, RedisGranted):
+            self._desk.submit(Close(self._desk, reservation, b"c", {}))
 
     def _usages(self, report: bytes) -> tuple[Usage, ...]:
         pairs = zip(self._charges, _STANDING.iter_unpack(report), strict=True)

@@ -20,6 +20,7 @@ from controlplane.limiter.limits import (
     TokenBucket,
 )
 from controlplane.limiter.memory import MemoryGranted
+from controlplane.limiter.redis.keys import Keys
 from controlplane.limiter.results import Degraded, Granted, Usage
 
 
@@ -47,10 +48,9 @@ class RedisGranted(Granted):
         self.closed = False
 
 
-def write_record(id_: str, charges: Charges) -> bytes:
+def write_record(id_: str, charges: Charges, names: Keys) -> bytes:
     """The record of a reservation that is about to be made."""
-    rows = [(limit.name, *_written(limit.rule), key, amount) for limit, key, amount in charges]
-    return orjson.dumps((id_, rows))
+    return orjson.dumps((id_, [(*names.description(limit), key, amount) for limit, key, amount in charges]))
 
 
 def granted(record: bytes, charges: Charges, lease: float, time: bytes, marks: bytes) -> RedisGranted:
@@ -72,16 +72,6 @@ def read_member(member: bytes) -> RedisGranted:
         (Limit(name, _read(kind, limit, pace)), key, amount) for name, kind, limit, pace, key, amount in rows
     )
     return granted(record, charges, 0.0, time, space + marks)
-
-
-def _written(rule: Rule) -> tuple[str, int, float | str | None]:
-    if isinstance(rule, Concurrency):
-        return rule.kind, rule.limit, None
-    if isinstance(rule, TokenBucket):
-        return rule.kind, rule.limit, rule.refill_per_s
-    if isinstance(rule, CalendarWindow):
-        return rule.kind, rule.limit, f"{rule.period} {rule.time_zone.key}"
-    return rule.kind, rule.limit, rule.per
 
 
 def _read(kind: str, limit: int, pace: float | str | None) -> Rule:

@@ -105,7 +105,11 @@ def test_any_process_can_read_what_another_holds(
     buckets = sum(isinstance(rule, TokenBucket) for _, rule, _, _ in charges)
     marks = [data.draw(st.floats(0, 1e12)) for _ in range(buckets)]
     made = granted(
-        write_record("id", held), held, 60.0, repr(time).encode(), b"".join(b" %r" % mark for mark in marks)
+        write_record("id", held, Keys("n", lambda: 0.0)),
+        held,
+        60.0,
+        repr(time).encode(),
+        b"".join(b" %r" % mark for mark in marks),
     )
     read = read_member(made.member)
     assert (read.member, read.since, read.marks) == (made.member, time, made.marks)
