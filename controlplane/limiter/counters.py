@@ -42,9 +42,14 @@ class Counters:
     def still(self, limit: Limit, key: str) -> Counter[Rule] | None:
         """The counter of that key if there is one and it counts as that limit does."""
         latest = self._latest.get(limit.name)
-        if latest is None or latest.rule.kind != limit.rule.kind:
+        if latest is None or self.counts_otherwise(limit):
             return None
         return self.by_limit[latest].get(key)
+
+    def counts_otherwise(self, limit: Limit) -> bool:
+        """Whether the limit of that name counts in another way by now."""
+        latest = self._latest.get(limit.name)
+        return latest is not None and latest.rule.kind != limit.rule.kind
 
     def _declare(self, limit: Limit, now: float) -> Keys:
         self._additions += 1

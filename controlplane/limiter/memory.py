@@ -7,9 +7,9 @@ from typing import Self
 
 from controlplane.clock import Clock, SystemClock
 from controlplane.errors import InvalidSpec
-from controlplane.limiter.algorithms import REFUSED, Counter
+from controlplane.limiter.algorithms import REFUSED
 from controlplane.limiter.counters import Counters
-from controlplane.limiter.limits import DEFAULT_LEASE_S, Charges, Limit, Rule
+from controlplane.limiter.limits import DEFAULT_LEASE_S, Charges, Limit
 from controlplane.limiter.results import Granted, Outcome, Rejected, Usage, refusal_of, rejected, usage_of
 
 _DONE = Outcome.DONE  # looking it up costs as much as a charge
@@ -74,22 +74,17 @@ class MemoryLimiter:
     def settle_nowait(self, granted: Granted, actual: Mapping[str, int]) -> Outcome:
         """Count what was used of each meter, give back the rest. A meter not named was used as reserved."""
         mine = _own(granted)
-        with self._lock:
+        self._lock.acquire()
+        try:
             now = self._now()
             outcome = self._close(mine)
             if outcome is _DONE:
-                for (limit, key, held), mark in zip(mine.charges, mine.marks, strict=True):
-                    counter = self._reserved_on(limit, key)
-                    if counter is not None:
-                        used = actual.get(limit.meter, held)
-                        counter.release(limit.rule, held, used if used < held else held, mark, now)
-                        if used > held:
-                            counter.charge(limit.rule, used - held, now)
+                self._count(mine, actual, now)
             elif outcome is Outcome.LATE:
-                for limit, key, held in mine.charges:
-                    counter = self._counters.find(limit, key, now)
-                    counter.charge(limit.rule, actual.get(limit.meter, held), now)
+                self._count_late(mine, actual, now)
             return outcome
+        finally:
+            self._lock.release()
 
     def cancel_nowait(self, granted: Granted) -> Outcome:
         """Give everything back, as if it had never been reserved."""
@@ -180,16 +175,32 @@ class MemoryLimiter:
 
     def _give_back(self, charges: Charges, marks: list[float], now: float) -> None:
         for (limit, key, held), mark in reversed(list(zip(charges, marks, strict=False))):
-            counter = self._reserved_on(limit, key)
+            counter = self._counters.still(limit, key)
             if counter is not None:
                 counter.release(limit.rule, held, 0, mark, now)
 
-    def _reserved_on(self, limit: Limit, key: str) -> Counter[Rule] | None:
-        """The counter that has that limit's reservations, unless it is forgotten or counts otherwise now."""
-        try:
-            return self._by_limit[limit][key]
-        except KeyError:
-            return self._counters.still(limit, key)
+    def _count(self, mine: MemoryGranted, actual: Mapping[str, int], now: float) -> None:
+        by_limit, used_of = self._by_limit, actual.get
+        for (limit, key, held), mark in zip(mine.charges, mine.marks, strict=True):
+            try:
+                counter = by_limit[limit][key]
+            except KeyError:
+                found = self._counters.still(limit, key)
+                if found is None:
+                    continue
+                counter = found
+            used = used_of(limit.meter, held)
+            if used <= held:
+                counter.release(limit.rule, held, used, mark, now)
+            else:
+                counter.release(limit.rule, held, held, mark, now)
+                counter.charge(limit.rule, used - held, now)
+
+    def _count_late(self, mine: MemoryGranted, actual: Mapping[str, int], now: float) -> None:
+        for limit, key, held in mine.charges:
+            if not self._counters.counts_otherwise(limit):
+                counter = self._counters.find(limit, key, now)
+                counter.charge(limit.rule, actual.get(limit.meter, held), now)
 
     def _close(self, mine: MemoryGranted) -> Outcome:
         """Close it, and say what it was: open (DONE), ended by its lease (LATE), or closed (REPEATED)."""

@@ -23,13 +23,11 @@ class TokenBucketCounter:
 
     def take(self, rule: TokenBucket, amount: int, now: float) -> float:
         taken = self.taken - (now - self.stamp) * rule.refill_per_s
-        if taken < 0.0:
-            taken = 0.0
+        taken = taken + amount if taken > 0.0 else amount
+        if taken > rule.limit:
+            return REFUSED
         self.stamp = now
         self.taken = taken
-        if taken + amount > rule.limit:
-            return REFUSED
-        self.taken = taken + amount
         self.reserved += amount
         self.poured = poured = self.poured + amount
         return poured
