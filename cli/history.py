@@ -1,18 +1,24 @@
-"""ctl history, ctl show, ctl diff: what was written before, by whom, and what it changed."""
+"""ctl history, ctl show, ctl diff, ctl rollback: what was written before, and the way back to it."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli.exit_codes import ExitCode
+from cli.plan import PlanOutput
+from cli.plan import show as show_plan
 from cli.rendering import Output
-from cli.session import say, settings
+from cli.session import TIMEOUT_S, agreed, refuse, say, settings
+
+if TYPE_CHECKING:
+    from cli.service import Json, Service
 
 OutputOption = Annotated[Output, typer.Option("--output", "-o", help="How to print it.")]
 Revision = Annotated[int, typer.Argument(min=1, help="The number of a revision; `ctl history` lists them.")]
 
 
 def add_to(app: typer.Typer) -> None:
-    for verb in (history, show, diff):
+    for verb in (history, show, diff, rollback):
         app.command()(verb)
 
 
@@ -78,6 +84,62 @@ def diff(
         typer.echo(changes_text(found["changes"]))
     else:
         say(f"nothing is different between revision {found['from']} and revision {found['to']}")
+
+
+def rollback(
+    revision: Revision,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show the plan, with the exit codes of ctl plan.")
+    ] = False,
+    allow_mass_delete: Annotated[
+        bool, typer.Option("--allow-mass-delete", help="Agree to over 30 % removals, 10 objects or more.")
+    ] = False,
+    output: Annotated[PlanOutput, typer.Option("--output", "-o", help="How --dry-run prints the plan.")] = (
+        PlanOutput.TEXT
+    ),
+    timeout: Annotated[
+        float, typer.Option(min=0, max=3600, help="Seconds to wait for the gateways.")
+    ] = TIMEOUT_S,
+) -> int:
+    """Make everything but gateways as it was at a revision, as a new revision.
+
+    What was removed since returns with its id and its secrets; what has come since goes, unless it is
+    protected. Exit codes: 0 done, 1 error, 4 refused, 5 stored, and not every gateway enforces it yet.
+    """
+    from cli.plan_text import nothing_to_do, plan_text
+    from cli.planning import exit_code
+    from cli.results import show_results
+    from cli.service import connected
+
+    path = f"revisions/{revision}/rollback"
+    options = {"allow_mass_delete": "true"} if allow_mass_delete else {}
+    with connected(settings()) as service:
+        made = service.get(path, **options)
+        if dry_run:
+            show_plan(made, output)
+            return exit_code(made)
+        if nothing_to_do(made) and not made["refusals"]:
+            say("nothing to change")
+            return ExitCode.OK
+        say(plan_text(made))
+        if made["refusals"]:
+            return ExitCode.REFUSED
+        agreed(f"Go back to revision {revision}?", yes=yes)
+        done = _carried_out(service, path, {**options, "fingerprint": made["fingerprint"]})
+        say(f"revision {done['revision']}")
+        return show_results(service, done, made, timeout)
+
+
+def _carried_out(service: "Service", path: str, options: dict[str, str]) -> "Json":
+    from cli.service import ServiceRefused
+
+    try:
+        return service.call("POST", path, params=options)
+    except ServiceRefused as error:
+        if error.status != 412:
+            raise
+        raise refuse(error.message, error.remedy or "look at what is different, and try again") from None
 
 
 def _echo(value: object, output: Output) -> None:

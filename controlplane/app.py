@@ -23,6 +23,7 @@ from controlplane.api.openapi import openapi_router
 from controlplane.api.plans import plans_router
 from controlplane.api.problems import on_any_error, on_http_error, on_sluice_error
 from controlplane.api.resources import resource_router
+from controlplane.api.rollback import rollback_router
 from controlplane.api.service import Service
 from controlplane.api.sign_in import IdentityProvider, SignIn, sign_in_router
 from controlplane.api.state import state_router
@@ -63,6 +64,7 @@ def create_app(
         *(resource_router(kind) for kind in Kind),
         state_router(),
         history_router(),
+        rollback_router(),
         audit_router(),
         accounts_router(),
         plans_router(),

@@ -24,7 +24,7 @@ async def list_revisions(request: AnyRequest) -> Response[bytes]:
     limit = number(values.get("limit", "50"), "limit", largest=LARGEST_PAGE)
     query = HistoryQuery(
         limit=limit,
-        before=_revision(values["cursor"], "cursor") if "cursor" in values else None,
+        before=revision_number(values["cursor"], "cursor") if "cursor" in values else None,
         source=values.get("source"),
         author=values.get("author"),
         about=_about(values["object"]) if "object" in values else None,
@@ -39,7 +39,7 @@ async def read_revision(request: AnyRequest, revision: FromPath[str]) -> Respons
     """One write, with what it changed; secrets are masked."""
     only(request, ())
     history = service_of(request).store.history
-    head, changes = await history.show(_revision(revision, "revision"))
+    head, changes = await history.show(revision_number(revision, "revision"))
     return reply({**record_view(head), "changes": [record_view(change) for change in changes]})
 
 
@@ -47,13 +47,14 @@ async def read_revision(request: AnyRequest, revision: FromPath[str]) -> Respons
 async def compare_revisions(request: AnyRequest, revision: FromPath[str]) -> Response[bytes]:
     """What is different in another revision, the newest where none is named; secrets are masked."""
     values = only(request, ("to",))
-    older = _revision(revision, "revision")
-    newer = _revision(values["to"], "to") if "to" in values else None
+    older = revision_number(revision, "revision")
+    newer = revision_number(values["to"], "to") if "to" in values else None
     newer, changes = await service_of(request).store.history.compare(older, newer)
     return reply({"from": older, "to": newer, "changes": [record_view(change) for change in changes]})
 
 
-def _revision(text: str, name: str) -> int:
+def revision_number(text: str, name: str) -> int:
+    """The number of a revision."""
     return number(text, name, largest=LARGEST_REVISION)
 
 

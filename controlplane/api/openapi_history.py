@@ -18,6 +18,11 @@ _FILTERS: Mapping[str, tuple[Part, str]] = {
     "author": (_TEXT, "only what this author wrote"),
     "object": (_TEXT, "only what changed this object: `queue/support`, also under its earlier names"),
 }
+_FINGERPRINT = parameter("fingerprint", "query", _TEXT, "carry out the plan of this fingerprint, or nothing")
+_ROLLBACK = [
+    parameter("allow_mass_delete", "query", {"type": "boolean"}, "agree to many removals"),
+    parameter("refresh", "query", {"type": "boolean"}, "read every gateway for the plan"),
+]
 
 
 def history_paths() -> Part:
@@ -37,6 +42,30 @@ def history_paths() -> Part:
         f"{revisions}/{{revision}}/diff": {
             "parameters": [revision],
             "get": operation("compare revisions", "revision", ref("Comparison"), READ, parameters=[to]),
+        },
+        f"{revisions}/{{revision}}/rollback": {
+            "parameters": [revision],
+            "get": operation(
+                "plan a rollback",
+                "revision",
+                ref("Plan"),
+                (*READ, 412, 422),
+                parameters=_ROLLBACK,
+                description="What it would take to make everything but gateways as it was at a revision.",
+            ),
+            "post": operation(
+                "roll back",
+                "revision",
+                ref("Applied"),
+                (*READ, 409, 412, 422),
+                parameters=[
+                    parameter("fingerprint", "query", _TEXT, "of the plan that is agreed to"),
+                    *_ROLLBACK,
+                ],
+                description="A new revision that makes everything but gateways as it was: what was changed "
+                "goes back, what was removed returns with its id and its secrets, and what has come since "
+                "goes, unless it is protected.",
+            ),
         },
     }
 

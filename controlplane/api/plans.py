@@ -21,7 +21,7 @@ from controlplane.core.spec import Document
 from controlplane.errors import InvalidSpec, PreconditionFailed, Unavailable
 from controlplane.reconciler.planned import Planned, PlanOptions
 from controlplane.reconciler.planning import Planner
-from controlplane.store.records import Kind
+from controlplane.store.records import Applied, Kind
 
 _FLAGS = ("prune", "allow_mass_delete", "refresh")
 
@@ -40,7 +40,7 @@ async def drift(request: AnyRequest) -> Response[bytes]:
     """What differs on the gateways from what is declared; every gateway is read for it."""
     only(request, ())
     reach = principal_of(request).reach
-    found = await _planner(request).standing(PlanOptions(refresh=True), reach)
+    found = await planner_of(request).standing(PlanOptions(refresh=True), reach)
     return reply(plan_view(found, None))
 
 
@@ -58,7 +58,7 @@ async def apply(request: AnyRequest) -> Response[bytes]:
     base: int | None = None
     if options.prune or "fingerprint" in values:
         planned, view = await _planned(request, document, body, options)
-        _agreed(view, values.get("fingerprint"))
+        agreed(view, values.get("fingerprint"))
         base = planned.revision
         deletes = [
             (Kind(change.kind), change.name)
@@ -69,6 +69,11 @@ async def apply(request: AnyRequest) -> Response[bytes]:
     author = author_of(request, source=document.source, message="apply")
     applied = await service.store.apply(document, author, dry_run=dry_run, deletes=deletes, base=base)
     service.wake()
+    return applied_reply(applied)
+
+
+def applied_reply(applied: Applied) -> Response[bytes]:
+    """What was done, with the text of keys that were made just now."""
     return reply(
         {
             "revision": applied.revision,
@@ -90,14 +95,14 @@ async def _document(request: AnyRequest) -> tuple[Document, Shown]:
 async def _planned(
     request: AnyRequest, document: Document, body: Shown, options: PlanOptions
 ) -> tuple[Planned, Shown]:
-    planner = _planner(request)
+    planner = planner_of(request)
     made = await planner.plan(document, options, principal_of(request).reach)
     # Keyed, since the document holds secrets that a plain digest would let anybody guess at.
     digest = planner.digest(orjson.dumps(body, option=orjson.OPT_SORT_KEYS).decode())
     return made, redacted(plan_view(made, digest), set(secrets_of(document)))
 
 
-def _agreed(view: Shown, wanted: str | None) -> None:
+def agreed(view: Shown, wanted: str | None) -> None:
     """Raises PreconditionFailed when this is not the plan that was agreed to, or one that is refused."""
     if wanted is not None and wanted != view["fingerprint"]:
         raise PreconditionFailed(
@@ -110,7 +115,8 @@ def _agreed(view: Shown, wanted: str | None) -> None:
         raise PreconditionFailed(f"refused: {about}{first['message']}", remedy=first["remedy"])
 
 
-def _planner(request: AnyRequest) -> Planner:
+def planner_of(request: AnyRequest) -> Planner:
+    """What makes plans here. Raises Unavailable."""
     planner = service_of(request).planner
     if planner is None:
         raise Unavailable("this service makes no plans", remedy="start it with a reconciler")

@@ -69,8 +69,8 @@ def declare(
         work.lay("key", document.keys, current.keys, work.key, prune=prune),
     )
     changes = tuple(work.changes)
-    problems = (*work.problems, *_dangling(changes, (state, beside or DesiredState())))
-    refusals = (*work.refusals, *_still_used(changes, state))
+    problems = (*work.problems, *dangling(changes, (state, beside or DesiredState())))
+    refusals = (*work.refusals, *still_used(changes, state))
     return Wanted(state, changes, refusals, problems, tuple(work.protected))
 
 
@@ -161,10 +161,10 @@ class _Overlay:
 
     def _changed(self, kind: str, before: Item | None, after: Item) -> None:
         if before is None:
-            fields = first_fields(after.spec, _secret_of(after))
+            fields = first_fields(after.spec, secret_of(after))
             self.changes.append(DeclaredChange(Action.CREATE, kind, after.spec.name, fields, None, after))
         else:
-            fields = spec_differences(before.spec, after.spec, _secret_of(before), _secret_of(after))
+            fields = spec_differences(before.spec, after.spec, secret_of(before), secret_of(after))
             self.changes.append(DeclaredChange(Action.UPDATE, kind, after.spec.name, fields, before, after))
 
     def _gone(self, kind: str, current: Mapping[str, T], declared: set[str]) -> set[str]:
@@ -191,10 +191,11 @@ class _Overlay:
 
 
 def _same(before: Item, after: Item) -> bool:
-    return before.spec == after.spec and _secret_of(before) == _secret_of(after)
+    return before.spec == after.spec and secret_of(before) == secret_of(after)
 
 
-def _secret_of(item: Item) -> tuple[str, Secret | None] | None:
+def secret_of(item: Item) -> tuple[str, Secret | None] | None:
+    """The name of an item's secret field, and the handle of what it holds."""
     if isinstance(item, Provider):
         return "api_key", item.secret
     return ("key", item.secret) if isinstance(item, Key) else None
@@ -213,7 +214,7 @@ def references(item: Item) -> Iterator[tuple[str, str, str]]:
                 yield f"{kind}s[{position}]", kind, name
 
 
-def _dangling(changes: Iterable[DeclaredChange], usable: Iterable[DesiredState]) -> Iterator[Problem]:
+def dangling(changes: Iterable[DeclaredChange], usable: Iterable[DesiredState]) -> Iterator[Problem]:
     """References of what is declared that lead nowhere."""
     gone = {(change.kind, change.name) for change in changes if change.action is Action.DELETE}
     for change in changes:
@@ -229,7 +230,7 @@ def _dangling(changes: Iterable[DeclaredChange], usable: Iterable[DesiredState])
                 yield Problem(f"{change.kind}s.{change.name}.{where}", message, remedy)
 
 
-def _still_used(changes: Iterable[DeclaredChange], state: DesiredState) -> Iterator[Refusal]:
+def still_used(changes: Iterable[DeclaredChange], state: DesiredState) -> Iterator[Refusal]:
     """Removals that would leave a reference behind."""
     gone = {(change.kind, change.name) for change in changes if change.action is Action.DELETE}
     if not gone:

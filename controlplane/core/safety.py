@@ -21,6 +21,11 @@ class Refusal:
         return f"{where}{self.message} ({self.remedy})"
 
 
+def too_many(deletes: int, owned: int) -> bool:
+    """Whether so many removals among so many objects need somebody to say so."""
+    return deletes >= MASS_DELETE_FROM and deletes > owned * MASS_DELETE_SHARE
+
+
 def prune_refusals(
     source: str, *, declared: int, owned: int, deletes: Sequence[str], allow_mass_delete: bool
 ) -> tuple[Refusal, ...]:
@@ -29,7 +34,7 @@ def prune_refusals(
         message = "the file declares nothing, and a prune would remove everything that its source declared"
         return (Refusal("", message, "leave --prune out, or delete the objects one by one"),)
     count = len(deletes)
-    if allow_mass_delete or count < MASS_DELETE_FROM or count <= owned * MASS_DELETE_SHARE:
+    if allow_mass_delete or not too_many(count, owned):
         return ()
     message = f"the prune would remove {count} of the {owned} objects of source {source!r}"
     return (Refusal("", message, "--allow-mass-delete agrees to that"),)

@@ -16,18 +16,20 @@ from controlplane.core.compile import Compiled
 from controlplane.core.declaring import Wanted, declare
 from controlplane.core.desired import DesiredState
 from controlplane.core.diff import Digest, LiveObject
+from controlplane.core.going_back import go_back
 from controlplane.core.objects import ObjectKey
 from controlplane.core.reached import reached
 from controlplane.core.safety import Refusal
 from controlplane.core.spec import Document
 from controlplane.core.verdicts import ThreeWay
-from controlplane.errors import GatewayRefused, GatewayUnavailable, InvalidSpec
+from controlplane.errors import GatewayRefused, GatewayUnavailable, InvalidSpec, PreconditionFailed
 from controlplane.reconciler.passes import GatewayPass
 from controlplane.reconciler.plan_checks import own_document, pruned, refused, unenforced
 from controlplane.reconciler.planned import GatewayPlan, Planned, PlanOptions, Serves, everything, told
 from controlplane.reconciler.service import MakePass
 from controlplane.store.reconciling import GatewayRecord, ReconcilingStore
 from controlplane.store.records import GatewayStatus
+from controlplane.store.rolling_back import Earlier
 
 LOOK_S = 8.0
 """How long a plan waits for a gateway; one that does not answer is planned from what is on record."""
@@ -60,6 +62,16 @@ class Planner:
             source=document.source,
             refusals=pruned(document, current, wanted, options),
         )
+
+    async def go_back(self, earlier: Earlier, options: PlanOptions) -> Planned:
+        """What it takes to come back to an earlier revision. Raises PreconditionFailed."""
+        current = await self._store.desired()
+        if current.revision != earlier.newest:
+            raise PreconditionFailed("somebody else is writing at this moment", remedy="try again")
+        wanted = await asyncio.to_thread(
+            go_back, earlier.ways(), current, allow_mass_delete=options.allow_mass_delete
+        )
+        return await self.compare(current, wanted, options)
 
     async def standing(self, options: PlanOptions, reach: Reach | None = None) -> Planned:
         """What is to be done on the gateways for what is declared already."""

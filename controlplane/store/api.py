@@ -23,6 +23,7 @@ from controlplane.store.records import (
     Stored,
     Written,
 )
+from controlplane.store.rolling_back import Earlier
 
 
 class DeclaredStore(Protocol):
@@ -94,6 +95,15 @@ class DeclaredStore(Protocol):
 
     async def abilities(self) -> Abilities:
         """What at least one gateway can do; everything while one has not been asked yet."""
+
+    async def earlier(self, number: int) -> Earlier:
+        """What an earlier revision had that is different now."""
+
+    async def roll_back(self, number: int, author: Author, *, base: int) -> Applied:
+        """Make everything but gateways as it was at that revision, in one new revision.
+
+        Raises PreconditionFailed when `base` is no longer the newest revision.
+        """
 
     async def gateway_status(self, gateway: UUID) -> GatewayStatus:
         """How a gateway stands."""

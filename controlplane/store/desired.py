@@ -1,5 +1,6 @@
 """The desired state, kept in memory and brought up to date by what changed since."""
 
+from collections.abc import Callable
 from typing import TypeVar, cast
 from uuid import UUID
 
@@ -79,6 +80,17 @@ def _merged(before: "dict[str, Item] | object", changed: set[UUID], fresh: list[
         return items
     kept = {name: item for name, item in items.items() if item.id not in changed}
     return kept | {item.spec.name: item for item in fresh}
+
+
+def item_of(kind: Kind, row: Row) -> Provider | Tenant | Queue | Key:
+    """A row as the pure part sees it."""
+    makers: dict[Kind, Callable[[Row], Provider | Tenant | Queue | Key]] = {
+        Kind.PROVIDER: provider_of,
+        Kind.TENANT: _tenant,
+        Kind.QUEUE: _queue,
+        Kind.KEY: _key,
+    }
+    return makers[kind](row)
 
 
 def _tenant(row: Row) -> Tenant:

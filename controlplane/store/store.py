@@ -38,6 +38,7 @@ from controlplane.store.records import (
     Stored,
     Written,
 )
+from controlplane.store.rolling_back import Earlier, read_earlier, roll_back
 from controlplane.store.rows import Row
 from controlplane.store.seal import Sealer
 from controlplane.store.standing import gateway_status, held_objects
@@ -141,6 +142,14 @@ class Store:
     async def abilities(self) -> Abilities:
         async with self.database.connection() as connection:
             return await known_abilities(connection)
+
+    async def earlier(self, number: int) -> Earlier:
+        async with self.database.transaction("repeatable_read") as connection:
+            return await read_earlier(connection, number)
+
+    async def roll_back(self, number: int, author: Author, *, base: int) -> Applied:
+        async with self._change(author) as write:
+            return await roll_back(write, number, base)
 
     async def gateway_status(self, gateway: UUID) -> GatewayStatus:
         async with self.database.connection() as connection:

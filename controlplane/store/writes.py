@@ -77,6 +77,17 @@ class Change:
         spec, made = self._with_key(spec, before)
         kept = before.secrets if before else {}
         secrets = documents.new_secrets(kind, spec, object_id, kept, self.sealer)
+        await self._write(kind, object_id, spec, secrets, before, source)
+        return Put(object_id, made)
+
+    async def put_back(self, kind: Kind, target: Row, before: Row | None) -> None:
+        """Make an object as it once was, with its id, its source and its secrets."""
+        spec = documents.spec_of(kind, target.document, target.secrets, target.id)
+        await self._write(kind, target.id, spec, target.secrets, before, target.source)
+
+    async def _write(
+        self, kind: Kind, object_id: UUID, spec: Spec, secrets: Secrets, before: Row | None, source: str
+    ) -> None:
         names = await within(self.connection, self.reach, spec, await names_for(self.connection, spec))
         problems = (*dangling(spec, names), *await self._unenforced(kind, spec, object_id))
         if problems:
@@ -96,7 +107,6 @@ class Change:
         except asyncpg.UniqueViolationError as error:
             raise _taken(kind, spec.name, error) from None
         await self._note(kind, object_id, before)
-        return Put(object_id, made)
 
     async def remove(self, kind: Kind, before: Row) -> None:
         """Delete an object that nothing refers to."""
