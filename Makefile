@@ -1,6 +1,6 @@
 # Everything a developer does here is one of these targets; `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help install up down test check lint types imports tests bench-converge bench-gateway bench-limiter format lock clean
+.PHONY: help install up down test check lint types imports tests bench-converge bench-gateway bench-limiter bench-strict bench-disconnects soak format lock clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -47,6 +47,15 @@ bench-converge: $(READY) ## time from a REST write to traffic that obeys it
 
 bench-gateway: $(READY) ## speed of one governed gateway process
 	@$(BIN)/python -m tests.bench.gateway
+
+bench-strict: $(READY) ## whether strict limits hold over two gateways, and how much of them is used
+	@$(BIN)/python -m tests.bench.strict
+
+bench-disconnects: $(READY) ## what 10,000 clients leave behind that go away in the middle of a stream
+	@$(BIN)/python -m tests.bench.disconnects
+
+soak: $(READY) ## ten minutes of mixed traffic; the gateway's memory has to stay flat
+	@$(BIN)/python -m tests.bench.soak
 
 bench-limiter: $(READY) ## decisions a second of the limiter, beside those of the package `limits`
 	@$(BIN)/python -m tests.bench.limiter

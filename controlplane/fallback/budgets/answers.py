@@ -9,6 +9,7 @@ from controlplane.fallback.runtime.context import Reply
 from controlplane.limiter.limits import Limit
 from controlplane.limiter.results import Degraded, Refusal, Rejected, Usage
 
+_HELD_S = 1.0
 DEGRADED_HEADER = "X-Sluice-Degraded"
 _TOO_LARGE = "This request can never fit: it is larger than the limit. Ask for less, or raise the limit."
 
@@ -33,7 +34,7 @@ def refused(
     if not rejected.retry_helps:
         headers.set("X-Should-Retry", "false")
         return _reply(400, "request_too_large", message or _TOO_LARGE, {**details, "retry": False})
-    wait = rejected.retry_after or 0.0
+    wait = max(map(_wait, rejected.refusals))
     headers.set("Retry-After", str(max(1, math.ceil(wait))))
     headers.set("Retry-After-Ms", str(math.ceil(wait * 1000)))
     text = f"The limit {details['scope']} is used up. Try again after the time that Retry-After names."
@@ -70,6 +71,12 @@ def show_degraded(headers: ResponseHeaders, degraded: Iterable[Degraded]) -> Non
     how = sorted({one.how.value for one in degraded})
     if how:
         headers.set(DEGRADED_HEADER, ", ".join(how))
+
+
+def _wait(refusal: Refusal) -> float:
+    """When to try again. What calls under way do not use comes back when they end."""
+    held = refusal.used + refusal.requested <= refusal.limit.rule.limit
+    return min(refusal.retry_after or 0.0, _HELD_S) if held else refusal.retry_after or 0.0
 
 
 def _details(refusal: Refusal, titles: Mapping[Limit, str]) -> dict[str, object]:

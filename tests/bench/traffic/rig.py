@@ -13,6 +13,7 @@ from typing import Any
 
 import psutil
 
+from controlplane.core.abilities import Abilities
 from controlplane.core.contexts import CounterStore
 from controlplane.core.objects import resolve
 from controlplane.core.plan import plan_against_live
@@ -153,7 +154,7 @@ async def _declare(admin: ApisixAdmin, parts: dict[str, Any], provider_port: int
     declared = document(
         providers=[account], queues=[queue(**parts)], keys=[{"name": "web", "queues": ["support"]}]
     )
-    result = compiled(declared, store)
+    result = compiled(declared, store, Abilities.of((await admin.capabilities()).plugins))
     if result.problems:
         raise SystemExit(f"the gateway cannot enforce the document: {result.problems}")
     texts = {"provider/openai-main": "sk-provider", "key/web": KEY, "redis": counters.password}

@@ -9,6 +9,8 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.bench.strict import CAP, CASES, admitted
+from tests.bench.traffic.rig import CHAT as CHAT_OF_BENCH
 from tests.fixtures.services import until
 from tests.integration.fallback.conftest import CHAT, HELLO, Bench, running
 from tests.integration.fallback.redis_options import options_of
@@ -310,3 +312,16 @@ async def test_its_schema_is_published_and_its_password_is_not(
     kept = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
     assert b"token-budget" in kept
     assert b"canary-of-redis" not in kept
+
+
+async def test_a_strict_limit_holds_over_two_gateways(tmp_path: Path, valkey_url: str) -> None:
+    options = options_of(valkey_url, policy="redis")
+    strict = tokens(20_000, window_s=3600, strict=True, by=["$http_x_window"])
+    async with AsyncExitStack() as stack:
+        benches = [await stack.enter_async_context(running(tmp_path / name)) for name in ("a", "b")]
+        for one in benches:
+            await one.route(budget(strict, output_cap=CAP, **options), uri=CHAT_OF_BENCH)
+        ports = [int(one.gateway.url.rpartition(":")[2]) for one in benches]
+        for case in CASES:
+            (spent,) = await admitted(ports, case, windows=1, callers=16)
+            assert 0.94 * 20_000 <= spent <= 20_000, case.name
