@@ -222,7 +222,7 @@ def _watch(services: Services, traffic: Server) -> None:
         "nginx_http_current_connections",
         "Number of HTTP connections",
         ("state",),
-        lambda: [(("active",), traffic.open_connections)],
+        lambda: _connections(traffic),
     )
     watch(
         "http_requests_total",
@@ -248,6 +248,19 @@ def _watch(services: Services, traffic: Server) -> None:
         ("name", "ip", "port"),
         services.health.samples,
     )
+
+
+def _connections(traffic: Server) -> list[tuple[tuple[str], int]]:
+    """By their state, in nginx's words; `reading` is counted with `writing`, for both are at work."""
+    busy = traffic.busy_connections
+    return [
+        (("accepted",), traffic.accepted),
+        (("handled",), traffic.accepted),
+        (("active",), traffic.open_connections),
+        (("reading",), 0),
+        (("writing",), busy),
+        (("waiting",), traffic.open_connections - busy),
+    ]
 
 
 async def _sweep(pool: Pool) -> None:

@@ -112,7 +112,8 @@ class RateLimit:
         self._redis = redis
         self._log = structlog.get_logger("gateway.limits")
         version = "" if redis is None or sliding else ":v1"
-        self._prefix = f"plugin-{name}{version}:{prefix}"
+        self._plugin = f"plugin-{name}{version}:"
+        self._prefix = self._plugin + prefix
         self._suffix = suffix
 
     async def take(self, context: Context, cost: int) -> Reply | None:
@@ -219,7 +220,7 @@ class RateLimit:
     def _report(self, context: Context, rule: Rule, window: Window, standing: Standing) -> None:
         remaining = 0 if standing.rejected else standing.remaining
         reset = math.floor(standing.reset_s * 100) / 100
-        key = window.key.removeprefix(self._prefix)
+        key = window.key.removeprefix(self._plugin)
         context.values["rate_limiting_info"] = (
             f'{{"rate_limiting_key":"{key}","rate_limiting_limit":{window.limit},'
             f'"rate_limiting_remaining":{remaining},"rate_limiting_reset":{int(reset)}}}'

@@ -58,6 +58,7 @@ class Forwarder:
                 return failure
             node = upstream.nodes[name]
             turn.tried.add(name)
+            asked = context.clock.monotonic()
             try:
                 answer = await self._ask(context, upstream, node, body)
             except UpstreamFailed as error:
@@ -68,6 +69,8 @@ class Forwarder:
                 if error.sent and context.method not in _SAFE_TO_REPEAT:
                     return failure
             else:
+                spent = context.clock.monotonic() - asked
+                context.values["upstream_response_time"] = round(spent, 3)
                 return await self._answered(context, upstream, node, answer)
         return failure
 

@@ -143,16 +143,20 @@ class Connection(asyncio.Protocol):
         version = self._parser.get_http_version()
         if version == "1.1" and "host" not in headers:
             raise _Refused(400)
+        method = self._parser.get_method().decode("latin-1")
+        # What the parser does not count: the spaces, colons and line ends.
+        head_bytes = self._header_bytes + len(method) + len(self._target) + 4 * len(self._fields) + 12
         self._header_bytes = 0
         self._arriving = Exchange(
             self,
-            method=self._parser.get_method().decode("latin-1"),
+            method=method,
             target=self._target.decode("latin-1"),
             headers=headers,
             http_version=version,
             keep_alive=self._parser.should_keep_alive() and not self._server.draining,
             peer=self.peer,
             port=self._server.port,
+            head_bytes=head_bytes,
         )
         self._queue.append(self._arriving)
         if len(self._queue) > _QUEUED_REQUESTS:

@@ -54,7 +54,9 @@ class Exchange:
         "_received",
         "_waiter",
         "_wire",
+        "bytes_sent",
         "closed",
+        "head_bytes",
         "headers",
         "http_version",
         "method",
@@ -77,6 +79,7 @@ class Exchange:
         keep_alive: bool,
         peer: tuple[str, int],
         port: int,
+        head_bytes: int = 0,
     ) -> None:
         self.method = method
         self.target = target
@@ -84,6 +87,8 @@ class Exchange:
         self.http_version = http_version
         self.peer = peer
         self.port = port
+        self.head_bytes = head_bytes
+        self.bytes_sent = 0
         self.closed = False
         self.started = False
         self.on_closed: Callable[[], None] | None = None
@@ -159,7 +164,7 @@ class Exchange:
         if not keep_alive:
             head += "Connection: close\r\n"
         sent = b"" if self.method == "HEAD" or status in (204, 304) else body
-        self._wire.write(head.encode("latin-1", "replace") + b"\r\n" + sent)
+        self._send(head.encode("latin-1", "replace") + b"\r\n" + sent)
         self._wire.answered(self, keep_alive=keep_alive)
 
     def start(self, status: int, headers: Iterable[tuple[str, str]], first: bytes = b"") -> None:
@@ -175,15 +180,15 @@ class Exchange:
         head = self._head(status, fields)
         head += "Transfer-Encoding: chunked\r\n" if self._chunked else ""
         head += "" if self._keep_alive else "Connection: close\r\n"
-        self._wire.write(head.encode("latin-1", "replace") + b"\r\n" + self._framed(first))
+        self._send(head.encode("latin-1", "replace") + b"\r\n" + self._framed(first))
 
     def write(self, data: bytes) -> None:
         """Send more of the body."""
-        self._wire.write(self._framed(data))
+        self._send(self._framed(data))
 
     def finish(self, data: bytes = b"") -> None:
         """Send the last of the body."""
-        self._wire.write(self._framed(data) + (b"0\r\n\r\n" if self._chunked else b""))
+        self._send(self._framed(data) + (b"0\r\n\r\n" if self._chunked else b""))
         self._wire.answered(self, keep_alive=self._keep_alive)
 
     def break_off(self) -> None:
@@ -201,6 +206,10 @@ class Exchange:
         self._resolve(ClientGone())
         if self.on_closed is not None:
             self.on_closed()
+
+    def _send(self, data: bytes) -> None:
+        self.bytes_sent += len(data)
+        self._wire.write(data)
 
     def _framed(self, data: bytes) -> bytes:
         if not data or self.method == "HEAD":

@@ -28,6 +28,7 @@ class Server:
         self.port = 0
         self.draining = False
         self.requests = 0
+        self.accepted = 0
         self._handler = handler
         self._connections: set[Connection] = set()
         self._gone = asyncio.Event()
@@ -69,12 +70,18 @@ class Server:
 
     def admit(self, connection: Connection) -> bool:
         """Remember a new connection; False when there are too many."""
+        self.accepted += 1
         self._connections.add(connection)
         return len(self._connections) <= self.limits.connections
 
     @property
     def open_connections(self) -> int:
         return len(self._connections)
+
+    @property
+    def busy_connections(self) -> int:
+        """Connections with a request that is arriving or being answered."""
+        return sum(connection.busy for connection in self._connections)
 
     def forget(self, connection: Connection) -> None:
         self._connections.discard(connection)

@@ -2,7 +2,7 @@
 
 import re
 
-from controlplane.fallback.llm.protocols import Json, parse
+from controlplane.fallback.llm.protocols import Json, parse, user_of
 from controlplane.fallback.llm.sse import EventReader, events
 from controlplane.fallback.llm.usage import Usage, count, part
 
@@ -29,6 +29,16 @@ class Chat:
 
     def usage(self, answer: Json) -> Usage | None:
         return usage_of(answer)
+
+    def end_user(self, body: Json) -> str | None:
+        return user_of(body)
+
+    def calls_tools(self, answer: Json) -> bool:
+        choices = answer.get("choices")
+        return any(
+            isinstance(calls := part(choice, "message").get("tool_calls"), list) and bool(calls)
+            for choice in (choices if isinstance(choices, list) else [])
+        )
 
     def meter(self) -> "ChatMeter":
         return ChatMeter()

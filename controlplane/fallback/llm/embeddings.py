@@ -29,5 +29,11 @@ class Embeddings:
             raw=raw,
         )
 
+    def end_user(self, body: Json) -> str | None:
+        return None
+
+    def calls_tools(self, answer: Json) -> bool:
+        return False
+
     def meter(self) -> ChatMeter:
         return ChatMeter()

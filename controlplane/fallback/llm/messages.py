@@ -2,7 +2,7 @@
 
 from controlplane.fallback.llm.protocols import EventMeter, Json
 from controlplane.fallback.llm.sse import Event
-from controlplane.fallback.llm.usage import Usage, count
+from controlplane.fallback.llm.usage import Usage, count, part
 
 _WATCHED = {"message_start": b"message_start", "message_delta": b"message_delta", "stop": b"message_stop"}
 
@@ -23,6 +23,17 @@ class Messages:
 
     def usage(self, answer: Json) -> Usage | None:
         return usage_of(answer)
+
+    def end_user(self, body: Json) -> str | None:
+        user = part(body, "metadata").get("user_id")
+        return user if isinstance(user, str) else None
+
+    def calls_tools(self, answer: Json) -> bool:
+        blocks = answer.get("content")
+        return any(
+            isinstance(block, dict) and block.get("type") == "tool_use"
+            for block in (blocks if isinstance(blocks, list) else [])
+        )
 
     def meter(self) -> EventMeter:
         return MessagesMeter()

@@ -21,6 +21,12 @@ class Passthrough:
     def usage(self, answer: Json) -> Usage | None:
         return None
 
+    def end_user(self, body: Json) -> str | None:
+        return None
+
+    def calls_tools(self, answer: Json) -> bool:
+        return False
+
     def meter(self) -> "NoMeter":
         return NoMeter()
 

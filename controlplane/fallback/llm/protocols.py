@@ -45,6 +45,12 @@ class LlmProtocol(Protocol):
     def usage(self, answer: Json) -> Usage | None:
         """What a whole answer reports."""
 
+    def end_user(self, body: Json) -> str | None:
+        """For whom a client says that it asks."""
+
+    def calls_tools(self, answer: Json) -> bool:
+        """Whether a whole answer calls tools."""
+
     def meter(self) -> Meter: ...
 
 
@@ -78,6 +84,14 @@ class EventMeter:
             self.usage = usage
         else:
             self.usage.merge(usage)
+
+
+def user_of(body: Json) -> str | None:
+    """For whom a client of OpenAI says that it asks."""
+    for name in ("safety_identifier", "user"):
+        if isinstance(body.get(name), str):
+            return str(body[name])
+    return None
 
 
 def parse(data: bytes) -> Json | None:

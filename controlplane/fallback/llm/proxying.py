@@ -128,7 +128,7 @@ class _Attempt:
         except UpstreamFailed as error:
             return self._failed(error)
         self._record(answer.status)
-        self._context.values["apisix_upstream_response_time"] = self._elapsed_ms()
+        self._note_time()
         if answer.status == 429 or answer.status >= 500:
             return self._refused(answer)
         content_type = answer.headers.get("content-type")
@@ -153,6 +153,10 @@ class _Attempt:
         if model:
             context.values["llm_model"] = model
         context.values["llm_stream"] = "true" if self._call.streaming else "false"
+        tools, user = body.get("tools"), client.end_user(body)
+        context.values["llm_tool_count"] = len(tools) if isinstance(tools, list) else 0
+        if user is not None:
+            context.values["llm_end_user_id"] = user
         path = context.address.path if target.name == "passthrough" else None
         path = member.path or path or member.path_for(target.name)
         if path is None:
@@ -193,7 +197,7 @@ class _Attempt:
     def _failed(self, error: UpstreamFailed) -> Reply:
         status = 504 if error.timed_out else 500
         self._record(status)
-        self._context.values["apisix_upstream_response_time"] = self._elapsed_ms()
+        self._note_time()
         return Reply(status)
 
     def _refused(self, answer: Answer) -> Reply:
@@ -224,6 +228,8 @@ class _Attempt:
                 return Reply(500, str(error))
             body = cjson.encode(parsed)
         call.set_usage(call.protocol.usage(parsed), context.values)
+        if call.protocol.calls_tools(parsed):
+            context.values["llm_has_tool_calls"] = "true"
         return Passed(answer.status, body)
 
     async def _stream(self, answer: Answer) -> Reply:
@@ -245,6 +251,11 @@ class _Attempt:
         if status is not None:
             self._context.upstream_statuses.append(str(status))
             self._context.upstream_addresses.append(f"{self._member.origin.host}:{self._member.origin.port}")
+
+    def _note_time(self) -> None:
+        spent_ms = self._elapsed_ms()
+        self._context.values["apisix_upstream_response_time"] = spent_ms
+        self._context.values["upstream_response_time"] = spent_ms / 1000
 
     def _elapsed_ms(self) -> int:
         return int((self._clock.monotonic() - self._call.attempt_started) * 1000)

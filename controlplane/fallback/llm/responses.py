@@ -1,6 +1,6 @@
 """OpenAI responses."""
 
-from controlplane.fallback.llm.protocols import EventMeter, Json
+from controlplane.fallback.llm.protocols import EventMeter, Json, user_of
 from controlplane.fallback.llm.sse import Event
 from controlplane.fallback.llm.usage import Usage, count, part
 
@@ -27,6 +27,16 @@ class Responses:
 
     def usage(self, answer: Json) -> Usage | None:
         return usage_of(answer)
+
+    def end_user(self, body: Json) -> str | None:
+        return user_of(body)
+
+    def calls_tools(self, answer: Json) -> bool:
+        items = answer.get("output")
+        return any(
+            isinstance(item, dict) and item.get("type") == "function_call"
+            for item in (items if isinstance(items, list) else [])
+        )
 
     def meter(self) -> EventMeter:
         return ResponsesMeter()

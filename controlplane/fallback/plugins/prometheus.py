@@ -59,7 +59,7 @@ class Prometheus(Plugin):
 
     def access(self, context: Context) -> None:
         if context.call is not None:
-            labels = self._labels("llm_active_connections", self._values(context))
+            labels = self._labels("llm_active_connections", self._active(context))
             context.notes[self] = labels
             self.services.metrics.active.add(1, labels)
 
@@ -70,14 +70,15 @@ class Prometheus(Plugin):
             metrics.active.add(-1, active)
         metrics.status.add(1, self._labels("http_status", values))
         self._latencies(context, values)
-        for kind, size in (("ingress", context.exchange.body_received), ("egress", context.bytes_sent)):
+        for kind, size in (("ingress", context.request_bytes), ("egress", context.answer_bytes)):
             metrics.bandwidth.add(size, self._labels("bandwidth", {**values, "type": kind}))
         if values["request_type"] in ("ai_chat", "ai_stream"):
             self._tokens(context, values)
 
     def _latencies(self, context: Context, values: dict[str, str]) -> None:
         total = context.elapsed * 1000
-        upstream = _milliseconds(context, "apisix_upstream_response_time")
+        seconds = tonumber(context.values.get("upstream_response_time"))
+        upstream = seconds * 1000 if seconds is not None else None
         spent = {"request": total, "apisix": max(total - (upstream or 0), 0)}
         if upstream is not None:
             spent["upstream"] = upstream
@@ -109,6 +110,21 @@ class Prometheus(Plugin):
         if hidden is None:
             return tuple([values[name] for name in LABELS[metric]])
         return tuple(["" if name in hidden else values[name] for name in LABELS[metric]])
+
+    def _active(self, context: Context) -> dict[str, str]:
+        """The labels of a call that begins: by name and by id, whatever `prefer_name` says."""
+        plan, call = context.plan, context.call
+        asked = _GETTERS["request_llm_model"](context)
+        forced = call.target.options.get("model") if call is not None and call.target is not None else None
+        values = {**self._values(context), "llm_model": _model(forced or asked)}
+        if plan is not None:
+            values.update(
+                route=plan.route_name or "",
+                route_id=plan.route_id,
+                service=plan.service_name or "",
+                service_id=plan.service_id or "",
+            )
+        return values
 
     def _values(self, context: Context) -> dict[str, str]:
         """Every label's value for a request."""

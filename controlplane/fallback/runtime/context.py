@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 Body = str | bytes | dict[str, Any] | None
 
 JSON_TYPE = "application/json"
+# About how long the lines are that every answer has: its status, the server, the length of the body.
+_STATUS_LINE_AND_LENGTH = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +133,19 @@ class Context:
     def elapsed(self) -> float:
         """Seconds since the request's headers were complete."""
         return self.clock.monotonic() - self.started
+
+    @property
+    def request_bytes(self) -> int:
+        """The size of the request, its head included."""
+        return self.exchange.head_bytes + self.exchange.body_received
+
+    @property
+    def answer_bytes(self) -> int:
+        """The size of the answer, its head included; of one that is about to be sent, what it will be."""
+        if self.exchange.started:
+            return self.exchange.bytes_sent
+        fields = sum(len(name) + len(value) + 4 for name, value in self.response_headers.pairs())
+        return _STATUS_LINE_AND_LENGTH + fields + self.bytes_sent
 
     def attach(self, consumer: "Identity") -> None:
         """The caller is known: from here on plugins, variables and the provider see who it is."""

@@ -34,6 +34,9 @@ def entry_maker(log_format: Mapping[str, Any], depth: int = 1) -> Callable[[Cont
 def full_entry(context: Context) -> Entry:
     """Everything that is known about a request, without its bodies."""
     plan, consumer = context.plan, context.consumer
+    latency = context.elapsed * 1000
+    upstream_s = variable("upstream_response_time")(context)
+    upstream = upstream_s * 1000 if upstream_s is not None else None
     entry: Entry = {
         "request": {
             "url": f"http://{context.host}:{context.exchange.port}{context.address.full}",
@@ -41,17 +44,19 @@ def full_entry(context: Context) -> Entry:
             "method": context.method,
             "headers": dict(context.headers.items()),
             "querystring": dict(context.arguments),
-            "size": context.exchange.body_received,
+            "size": context.request_bytes,
         },
         "response": {
             "status": context.status,
             "headers": {name.lower(): value for name, value in context.response_headers.items()},
-            "size": context.bytes_sent,
+            "size": context.answer_bytes,
         },
         "server": {"hostname": socket.gethostname(), "version": "3.18.0"},
         "client_ip": context.client_ip,
         "start_time": int((context.clock.now() - context.elapsed) * 1000),
-        "latency": context.elapsed * 1000,
+        "latency": latency,
+        "upstream_latency": upstream,
+        "apisix_latency": max(latency - (upstream or 0), 0),
         "service_id": (plan.service_id or "") if plan is not None else context.host,
         "route_id": plan.route_id if plan is not None else None,
         "upstream": variable("upstream_addr")(context),

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import lru_cache
 from http.cookies import CookieError, SimpleCookie
+from socket import gethostname
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -158,7 +159,7 @@ _KNOWN: dict[str, Getter] = {
     "query_string": lambda context: context.query or None,
     "is_args": lambda context: "?" if context.query else "",
     "host": lambda context: context.host,
-    "hostname": lambda context: context.host,
+    "hostname": lambda context: gethostname(),
     "server_name": lambda context: "_",
     "method": lambda context: context.method,
     "request_method": lambda context: context.method,
@@ -171,15 +172,16 @@ _KNOWN: dict[str, Getter] = {
     "content_type": lambda context: context.headers.get("content-type"),
     "content_length": lambda context: context.headers.get("content-length"),
     "request_body": lambda context: context.body.decode("utf-8", "replace") if context.body else None,
-    "request_time": lambda context: f"{context.elapsed:.3f}",
-    "request_length": lambda context: str(context.exchange.body_received),
+    "request_time": lambda context: round(context.elapsed, 3),
+    "request_length": lambda context: context.request_bytes,
     "msec": lambda context: f"{context.clock.now():.3f}",
     "time_iso8601": lambda context: _iso(context.clock.now()),
-    "status": lambda context: str(context.status) if context.status else None,
-    "bytes_sent": lambda context: str(context.bytes_sent),
+    "status": lambda context: context.status or None,
+    "bytes_sent": lambda context: context.answer_bytes,
     "body_bytes_sent": lambda context: str(context.bytes_sent),
     "upstream_status": _upstream_status,
     "upstream_addr": _upstream_addr,
+    "upstream_response_time": lambda context: context.values.get("upstream_response_time"),
     "upstream_uri": lambda context: context.upstream_uri,
     "route_id": _of_plan("route_id"),
     "route_name": _of_plan("route_name"),

@@ -45,6 +45,16 @@ async def test_calls_latencies_bytes_and_tokens_are_counted(bench: Bench) -> Non
     assert found[("apisix_node_info", "")] == 1
 
 
+async def test_the_time_of_a_plain_upstream_is_counted_too(bench: Bench) -> None:
+    address = bench.mock.base_url.removeprefix("http://")
+    await bench.put(
+        "routes/r1",
+        {"uri": "/*", "upstream": {"nodes": {address: 1}}, "plugins": {"prometheus": {}}},
+    )
+    await bench.call("/v1/chat/completions")
+    assert (await metrics(bench))[("apisix_http_latency_count", "upstream")] == 1
+
+
 async def test_labels_can_be_named_and_switched_off(bench: Bench) -> None:
     conf = {"disabled_labels": {"http_status": ["consumer", "node"]}}
     await bench.put("plugin_metadata/prometheus", conf)
@@ -70,7 +80,7 @@ async def test_metrics_are_not_for_everybody(bench: Bench) -> None:
 
 async def logged(bench: Bench, count: int) -> list[dict[str, Any]]:
     """The entries that have arrived, when there are so many."""
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(30):
         while True:
             bodies = [seen.body for seen in bench.mock.requests if seen.path == "/log"]
             entries = [entry for body in bodies for entry in (body if isinstance(body, list) else [body])]
@@ -94,9 +104,31 @@ async def test_entries_are_sent_in_batches_also_for_calls_that_were_refused(benc
     await bench.call(X_Who="ann", X_Mock_Usage="10")
     await bench.call(X_Who="bob")
     assert await logged(bench, 2) == [
-        {"who": "ann", "status": "200", "tokens": 10, "kind": "call", "route_id": "r1"},
-        {"who": "bob", "status": "429", "tokens": "0", "kind": "call", "route_id": "r1"},
+        {"who": "ann", "status": 200, "tokens": 10, "kind": "call", "route_id": "r1"},
+        {"who": "bob", "status": 429, "tokens": "0", "kind": "call", "route_id": "r1"},
     ]
+
+
+async def test_sizes_times_and_what_was_asked_for_are_numbers_and_texts_as_apisix_has_them(
+    bench: Bench,
+) -> None:
+    names = (
+        *("request_length", "bytes_sent", "request_time", "upstream_response_time", "llm_tool_count"),
+        *("llm_end_user_id", "rate_limiting_info"),
+    )
+    log_format = {name: f"${name}" for name in names}
+    limit = {"limit": 1000, "time_window": 60}
+    await bench.route({**logger(bench, log_format=log_format, inactive_timeout=1), "ai-rate-limiting": limit})
+    tool = {"type": "function", "function": {"name": "f"}}
+    reply = await bench.call(body={**HELLO, "user": "u-1", "tools": [tool]})
+    (entry,) = await logged(bench, 1)
+    assert entry["llm_tool_count"] == 1
+    assert entry["llm_end_user_id"] == "u-1"
+    assert entry["request_length"] > int(reply.request.headers["content-length"]) + 50
+    assert entry["bytes_sent"] > len(reply.content) + 50
+    assert isinstance(entry["request_time"], float | int)
+    assert isinstance(entry["upstream_response_time"], float | int)
+    assert '"rate_limiting_key":"/apisix/routes/r1:' in entry["rate_limiting_info"]
 
 
 async def test_bodies_are_in_the_entry_where_that_is_asked_for(bench: Bench) -> None:
@@ -121,7 +153,7 @@ async def test_a_batch_that_is_not_taken_is_tried_again(bench: Bench) -> None:
     await bench.route(logger(bench, batch_max_size=1, max_retry_count=2, retry_delay=0))
     bench.mock.set_defaults(prefix="/log", status=500, times=2)
     await bench.call()
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(30):
         while len([seen for seen in bench.mock.requests if seen.path == "/log"]) < 3:
             await asyncio.sleep(0.02)
 
