@@ -14,8 +14,8 @@ from controlplane.api.resources import PREFIX, options
 from controlplane.api.service import service_of
 from controlplane.api.views import record_view, reply
 from controlplane.core.access import AccountSpec, Permission, TokenSpec
+from controlplane.core.declared import Declared
 from controlplane.core.problems import problems_of
-from controlplane.core.spec import Declared
 from controlplane.errors import InvalidSpec, NotFound
 from controlplane.store.store import merge
 

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, Field, StringConstraints, model_validator
 
-from controlplane.core.spec import Declared
+from controlplane.core.declared import Declared
 from controlplane.core.text import Name, Text
 
 

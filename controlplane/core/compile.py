@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from controlplane.core.abilities import STOCK, Abilities
+from controlplane.core.above import Above, KeyLevels, Standing, level_headers
 from controlplane.core.addresses import (
     CHAT,
     EMBEDDINGS,
@@ -16,6 +17,7 @@ from controlplane.core.addresses import (
     provider_address,
     queue_addresses,
 )
+from controlplane.core.admission import Admission, consumer_name
 from controlplane.core.contexts import (
     ConsumerContext,
     Context,
@@ -35,7 +37,7 @@ from controlplane.core.objects import NAME_LABEL, OWNER_LABEL, SOURCE_LABEL, Gat
 from controlplane.core.policies import NOBODY, REJECTION, REMOVED_HEADERS, exhausted, queue_policy
 from controlplane.core.render import Renderer
 from controlplane.core.report import enforcement_report
-from controlplane.core.spec import Balancer, MemberSpec, ProviderType, QueueSpec
+from controlplane.core.spec import Balancer, MemberSpec, QueueSpec
 from controlplane.errors import Problem
 
 ADDRESS_PRIORITY = 100
@@ -74,25 +76,21 @@ class Compiler:
     def compile(self, desired: DesiredState, moment: datetime, abilities: Abilities = STOCK) -> Compiled:
         """All objects of a desired state, as of a moment (keys expire), for a gateway of these abilities."""
         problems = unenforceable(desired, abilities=abilities)
-        refused = {problem.field.split(".")[1] for problem in problems if problem.field.startswith("queues.")}
-        keys = [key for _, key in sorted(desired.keys.items()) if key.usable_at(moment)]
+        admission = Admission(desired, problems, moment)
+        above = Above(desired)
         contexts: list[Context] = []
         report: list[Enforcement] = []
         strategies: set[Meter] = {Meter.TOKENS}
-        for name, queue in sorted(desired.queues.items()):
-            if name in refused:
-                continue
-            placements = place(queue.spec, abilities)
+        for queue in admission.queues():
+            placements = place(queue.spec, abilities, counted_above=above.counts(queue))
             strategies.add(placements.strategy)
-            openers = [consumer_name(key) for key in keys if name in key.spec.queues]
-            contexts += self.queue(queue, placements, desired.providers, openers)
+            openers = admission.openers(queue)
+            contexts += self.queue(queue, placements, above.of_queue(queue), desired.providers, openers)
             report += enforcement_report(queue, placements, policy_id(queue.spec.name))
-        for name, provider in sorted(desired.providers.items()):
-            if provider.spec.type is ProviderType.BEDROCK:
-                continue  # its protocol is none that an address of ours offers
-            contexts += self.provider(provider, [consumer_name(k) for k in keys if name in k.spec.providers])
-        for key in keys:
-            contexts += self.key(key)
+        for provider in admission.providers():
+            contexts += self.provider(provider, above.of_provider(provider), admission.callers(provider))
+        for key in admission.keys:
+            contexts += self.key(key, above.of_key(key))
         contexts += [self.service(meter) for meter in STRATEGIES if meter in strategies]
         objects = sorted(
             map(self._renderer.render, contexts), key=lambda item: (item.key.kind.rank, item.key)
@@ -120,8 +118,9 @@ class Compiler:
         self,
         queue: Queue,
         placements: Placements,
+        above: Sequence[Standing],
         providers: Mapping[str, Provider],
-        consumers: Sequence[str],
+        consumers: Sequence[str] | None,
     ) -> list[Context]:
         """A queue: its policy, and routes for its addresses, its model and each choice of members."""
         spec = queue.spec
@@ -129,6 +128,7 @@ class Compiler:
         policy = queue_policy(
             queue,
             placements,
+            above,
             object_id=policy_id(spec.name),
             consumers=consumers,
             counters=self._target.counters,
@@ -147,11 +147,13 @@ class Compiler:
             routes.by_model(by_model),
         ]
 
-    def provider(self, provider: Provider, consumers: Sequence[str]) -> list[Context]:
+    def provider(
+        self, provider: Provider, above: Sequence[Standing], consumers: Sequence[str]
+    ) -> list[Context]:
         """A provider's own address, for keys that list it."""
         name = provider.spec.name
         labels = self._labels(provider.source, name)
-        set_headers = {"X-Sluice-Provider": provider.id.hex}
+        set_headers = {"X-Sluice-Provider": provider.id.hex, **level_headers(above)}
         policy = PolicyContext(
             ObjectKey(Kind.PLUGIN_CONFIG, f"p.{name}"),
             labels,
@@ -160,6 +162,7 @@ class Compiler:
             set_headers=set_headers,
             remove_headers=REMOVED_HEADERS,
             counters=self._target.counters,
+            pins={("plugins", "proxy-rewrite", "headers", "set"): set_headers},
         )
         route = RouteContext(
             ObjectKey(Kind.ROUTE, f"p.{name}"),
@@ -176,7 +179,7 @@ class Compiler:
         )
         return [policy, route]
 
-    def key(self, key: Key) -> list[Context]:
+    def key(self, key: Key, levels: KeyLevels | None) -> list[Context]:
         """A key: its consumer, and a credential for the header of each SDK."""
         labels = self._labels(key.source, key.spec.name)
         username = consumer_name(key)
@@ -192,6 +195,9 @@ class Compiler:
             declared_by,
             username=username,
             description=key.spec.name,
+            levels=levels,
+            levels_function=self._renderer.text("lua/key_levels.lua"),
+            pins={} if levels is None else {(*_FUNCTION, "set_headers"): levels.set_headers},
         )
         return [consumer, credential("bearer", "Bearer "), credential("raw", "")]
 
@@ -247,10 +253,8 @@ def _balancer(spec: QueueSpec) -> dict[str, str]:
     return {"algorithm": "chash", "hash_on": "vars", "key": "remote_addr"}
 
 
+_FUNCTION = ("plugins", "serverless-pre-function")
+
+
 def policy_id(queue: str) -> str:
     return f"q.{queue}"
-
-
-def consumer_name(key: Key) -> str:
-    """What the gateway calls a key: opaque, because a provider may come to see it."""
-    return f"key-{key.id.hex}"

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from controlplane.core.above import KeyLevels
 from controlplane.core.objects import Kind, ObjectKey
 from controlplane.core.secrets import Secret
 
@@ -121,6 +122,9 @@ class ConsumerContext(Context):
 
     username: str
     description: str
+    levels: KeyLevels | None
+    """What it changes of the limits above the queues."""
+    levels_function: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,10 +9,12 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from controlplane.core.abilities import STOCK, Abilities
+from controlplane.core.above import Above
 from controlplane.core.desired import DesiredState
+from controlplane.core.guards import Guards
 from controlplane.core.levels import QUEUE, QUEUE_HEADER, QUEUE_KEY, Slot
 from controlplane.core.limits import Limit, Meter, Mode, Then
-from controlplane.core.spec import Balancer, Fallback, Guards, MemberSpec, ProviderType, QueueSpec
+from controlplane.core.spec import Balancer, Fallback, MemberSpec, ProviderType, QueueSpec
 from controlplane.errors import Problem
 
 
@@ -76,17 +78,26 @@ _MEMBERS_OR_LEVELS = (
     "a stock APISIX cannot hold members' token limits and the queue's own on one queue; "
     f"keep one of the two, or use {_WITH_BUDGETS}"
 )
+_MEMBERS_OR_ABOVE = (
+    "limits of a tenant, key or provider count this queue's tokens, "
+    "and a stock APISIX cannot hold its members' token limits beside them"
+)
+_ONLY_ONE_OF_THEM = f"keep one of the two, or use {_WITH_BUDGETS}"
+_TOKENS_ABOVE = "limits of a tenant, key or provider count all of this queue's tokens"
 
 
-def place(queue: QueueSpec, abilities: Abilities = STOCK) -> Placements:
-    """Choose a mechanism for every limit of a queue: a stock APISIX's, where those can hold all of it."""
-    stock = _place(queue, _Placer())
+def place(queue: QueueSpec, abilities: Abilities = STOCK, *, counted_above: bool = False) -> Placements:
+    """Choose a mechanism for every limit of a queue: a stock APISIX's, where those can hold all of it.
+
+    `counted_above` says that limits above the queue count its tokens, too.
+    """
+    stock = _place(queue, _Placer(), counted_above=counted_above)
     if stock.problems and abilities.token_budget:
-        return _place(queue, _BudgetPlacer())
+        return _place(queue, _BudgetPlacer(), counted_above=counted_above)
     return stock
 
 
-def _place(queue: QueueSpec, placer: "_Placer") -> Placements:
+def _place(queue: QueueSpec, placer: "_Placer", *, counted_above: bool) -> Placements:
     problems = [*_unsupported_parts(queue)]
     for index, limit in enumerate(queue.limits):
         placer.queue_limit(f"limits[{index}]", limit)
@@ -95,9 +106,12 @@ def _place(queue: QueueSpec, placer: "_Placer") -> Placements:
             placer.member_limit(f"members[{position}].limits[{index}]", limit, member)
     problems += placer.problems
     problems += _clashes(placer.placed, queue)
+    if counted_above:
+        problems += _clashes_above(placer.placed)
     if problems:
         return Placements(problems=tuple(problems))
-    meters = [placed.limit.meter for placed in placer.placed if placed.limit.meter.counts_tokens]
+    stock = [placed for placed in placer.placed if placed.mechanism is not Mechanism.BUDGET]
+    meters = [placed.limit.meter for placed in stock if placed.limit.meter.counts_tokens]
     return Placements(tuple(placer.placed), strategy=meters[0] if meters else Meter.TOKENS)
 
 
@@ -265,16 +279,31 @@ def _twins(placed: Iterable[Placement]) -> Iterator[Problem]:
         seen[identity] = item.path
 
 
+def _clashes_above(placed: Sequence[Placement]) -> Iterator[Problem]:
+    """Limits that would keep a call from being counted by those above the queue."""
+    for item in placed:
+        if item.mechanism is Mechanism.MEMBER:
+            yield Problem(f"{item.path}.{item.limit.meter}", _MEMBERS_OR_ABOVE, _ONLY_ONE_OF_THEM)
+        elif item.mechanism is Mechanism.LEVEL and item.limit.meter is not Meter.TOKENS:
+            remedy = f"use tokens, or {_WITH_BUDGETS}"
+            yield Problem(f"{item.path}.{item.limit.meter}", _TOKENS_ABOVE, remedy)
+
+
 def unenforceable(
     desired: DesiredState, queues: Iterable[str] | None = None, abilities: Abilities = STOCK
 ) -> tuple[Problem, ...]:
     """Everything declared that a gateway would not enforce; fields are named from the document's top."""
+    above = Above(desired)
     found: list[Problem] = []
     for name in desired.queues if queues is None else queues:
-        spec = desired.queues[name].spec
-        problems = (*place(spec, abilities).problems, *_unspoken(spec, desired))
+        queue = desired.queues[name]
+        problems = (
+            *place(queue.spec, abilities, counted_above=above.counts(queue)).problems,
+            *_unspoken(queue.spec, desired),
+            *above.queue_problems(queue),
+        )
         found += [Problem(f"queues.{name}.{item.field}", item.message, item.remedy) for item in problems]
-    found += _owners_with_limits(desired)
+    found += above.problems()
     return tuple(found)
 
 
@@ -285,13 +314,3 @@ def _unspoken(queue: QueueSpec, desired: DesiredState) -> Iterator[Problem]:
         if provider is not None and provider.spec.type is ProviderType.BEDROCK:
             message = "bedrock speaks only Converse, which a queue's addresses do not offer"
             yield Problem(f"members[{position}].provider", message, "use a provider of another type")
-
-
-def _owners_with_limits(desired: DesiredState) -> Iterator[Problem]:
-    """Limits of providers, tenants and keys span queues; no mechanism holds them yet."""
-    owners = (("providers", desired.providers), ("tenants", desired.tenants), ("keys", desired.keys))
-    for kind, items in owners:
-        for name, item in items.items():
-            if item.spec.limits:
-                message = f"limits of {kind} are not enforced yet"
-                yield Problem(f"{kind}.{name}.limits", message, "declare them on the queues")

@@ -9,8 +9,8 @@ from uuid import UUID
 
 from pydantic import AfterValidator, Field, SecretStr, field_validator
 
+from controlplane.core.declared import Declared, Endpoint, Labels
 from controlplane.core.secrets import MASK, Secret
-from controlplane.core.spec import Declared, Endpoint, Labels
 from controlplane.core.text import Name, SecretText
 
 

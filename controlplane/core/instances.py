@@ -6,8 +6,9 @@ from typing import Any
 from controlplane.core.addresses import endpoint_override
 from controlplane.core.contexts import Instance
 from controlplane.core.desired import Provider
+from controlplane.core.guards import Guards
 from controlplane.core.secrets import Secret
-from controlplane.core.spec import Guards, MemberSpec, ProviderType
+from controlplane.core.spec import MemberSpec, ProviderType
 
 
 def member_instance(member: MemberSpec, provider: Provider, guards: Guards) -> Instance:

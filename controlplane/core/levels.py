@@ -55,8 +55,9 @@ QUEUE = _slots("queue", 3)
 QUEUE_KEY = _slots("queue-key", 2)
 QUEUE_HEADER = _slots("queue-header", 3)
 KEY = _slots("key", 2)
+PROVIDER = _slots("provider", 2)
 
-SLOTS = GLOBAL + TENANT + TEAM + ROLEGROUP + ROLE + USER + QUEUE + QUEUE_KEY + QUEUE_HEADER + KEY
+SLOTS = GLOBAL + TENANT + TEAM + ROLEGROUP + ROLE + USER + QUEUE + QUEUE_KEY + QUEUE_HEADER + KEY + PROVIDER
 
 STRATEGIES = {
     Meter.TOKENS: "total_tokens",

@@ -55,7 +55,7 @@ def _window(text: str) -> str:
 
 
 def _by(text: str) -> str:
-    if text in ("key", "tenant", "model"):
+    if text in ("key", "tenant", "model", "team", "rolegroup", "role", "user"):
         return text
     kind, colon, header = text.partition(":")
     if kind == "header" and colon:
@@ -63,7 +63,7 @@ def _by(text: str) -> str:
         if name in CREDENTIAL_HEADERS:
             raise ValueError(f"{name} is removed before anything is counted; use `by: key`")
         return f"header:{name}"
-    raise ValueError("must be key, tenant, model or header:NAME")
+    raise ValueError("must be key, tenant, model, team, rolegroup, role, user or header:NAME")
 
 
 def _time_zone(name: str) -> str:
@@ -93,7 +93,10 @@ class Limit(BaseModel):
 
     per: Window | None = Field(None, description="the window after which the amount is there again")
     refill_per_s: Rate | None = Field(None, description="a bucket that refills by this much every second")
-    by: By | None = Field(None, description="one counter for each key, tenant, model or header value")
+    by: By | None = Field(
+        None,
+        description="one counter for each key, tenant, team, rolegroup, role, user, model or header value",
+    )
     then: Then = Then.REJECT
     mode: Mode = Mode.FIXED
     strict: bool = Field(False, description="reserve before the call, so that nothing is overshot")

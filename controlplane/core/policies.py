@@ -1,9 +1,10 @@
 """A queue's policy: its limits written as the rules and headers of gateway plugins."""
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from controlplane.core.above import Standing, level_headers
 from controlplane.core.budgets import budget_limits, output_cap
 from controlplane.core.contexts import CounterStore, Labels, PolicyContext
 from controlplane.core.desired import Queue
@@ -11,7 +12,7 @@ from controlplane.core.enforcement import Mechanism, Placement, Placements
 from controlplane.core.levels import LEVELS_HEADER, STRATEGIES
 from controlplane.core.limits import Limit
 from controlplane.core.objects import Json, Kind, ObjectKey
-from controlplane.core.spec import Access, Fallback, MemberSpec
+from controlplane.core.spec import Fallback, MemberSpec
 from controlplane.core.text import CREDENTIAL_HEADERS
 
 QUEUE_HEADER = "X-Sluice-Queue"
@@ -44,14 +45,15 @@ class _Headers:
 def queue_policy(
     queue: Queue,
     placements: Placements,
+    above: Iterable[Standing],
     *,
     object_id: str,
-    consumers: Sequence[str],
+    consumers: Sequence[str] | None,
     counters: CounterStore,
     labels: Labels,
 ) -> PolicyContext:
     """The context of the plugin_config that all routes of the queue share."""
-    headers = _Headers({QUEUE_HEADER: queue.id.hex})
+    headers = _Headers({QUEUE_HEADER: queue.id.hex, **level_headers(above)})
     for placement in placements.of(Mechanism.LEVEL):
         _set_level(headers, queue, placement)
     if placements.of(Mechanism.LEVEL):
@@ -65,7 +67,7 @@ def queue_policy(
         ObjectKey(Kind.PLUGIN_CONFIG, object_id),
         labels,
         f"queue {queue.spec.name}",
-        consumers=None if queue.spec.access is Access.OPEN else list(consumers) or [NOBODY],
+        consumers=None if consumers is None else list(consumers) or [NOBODY],
         set_headers=headers.values,
         remove_headers=REMOVED_HEADERS,
         counters=counters,

@@ -6,22 +6,16 @@ store seals it, and everything behind the store sees a handle (`controlplane.cor
 
 from enum import StrEnum
 from typing import Annotated, Any, Self
-from urllib.parse import urlsplit
 from uuid import UUID
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AwareDatetime, Field, model_validator
 
-from controlplane.core.limits import Limit
-from controlplane.core.text import ApiKey, HeaderName, LabelValue, ModelName, Name, SecretText, Text
+from controlplane.core.claims import ATTRIBUTES, Claims
+from controlplane.core.declared import Declared, Endpoint, Labels, Limits, own_name, unique
+from controlplane.core.guards import Guards
+from controlplane.core.text import ApiKey, HeaderName, ModelName, Name, SecretText, Text
 
-LIMITS_EACH = 16
 MEMBERS_EACH = 64
-
-
-class Declared(BaseModel):
-    """Base of every declared thing: frozen, and an unknown field is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 class ProviderType(StrEnum):
@@ -63,44 +57,6 @@ class Access(StrEnum):
     OPEN = "open"
 
 
-def _http_url(value: str) -> str:
-    if any(char.isspace() for char in value):
-        raise ValueError("must not contain spaces")
-    try:
-        parts = urlsplit(value)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        usable = False
-    if not usable:
-        raise ValueError("must be a URL that starts with http:// or https:// and names a host")
-    if "@" in parts.netloc:
-        raise ValueError("must not carry a user or password; put the secret into api_key")
-    if parts.fragment:
-        raise ValueError("must not have a fragment; remove the # and what follows it")
-    return value
-
-
-def _own_name(name: str, own_id: UUID | None = None) -> None:
-    """Objects are addressed by name or UUID, so a name must not be the UUID of something else."""
-    try:
-        looks_like = UUID(name)
-    except ValueError:
-        return
-    if looks_like != own_id:
-        raise ValueError("the name looks like a UUID, which addresses another object; choose another name")
-
-
-def _unique(names: list[str], what: str) -> None:
-    seen: set[str] = set()
-    for name in names:
-        if name in seen:
-            raise ValueError(f"{what} {name!r} is declared twice; give each its own name")
-        seen.add(name)
-
-
-Endpoint = Annotated[Text, AfterValidator(_http_url)]
-Labels = dict[Name, LabelValue]
-Limits = Annotated[tuple[Limit, ...], Field(max_length=LIMITS_EACH)]
 Price = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
 
 
@@ -135,14 +91,14 @@ class ProviderSpec(Declared):
     """Every tenant may use it in queues of its own. It needs no `tenant`."""
     models: Annotated[tuple[Model, ...], Field(max_length=512)] = ()
     limits: Limits = ()
-    labels: Labels = {}
+    labels: Labels = Field(default_factory=dict)
     protect: bool = False
     """Never removed by a prune."""
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
-        _own_name(self.name)
-        _unique([model.name for model in self.models], "the model")
+        own_name(self.name)
+        unique([model.name for model in self.models], "the model")
         if self.shared and self.tenant:
             raise ValueError("a provider of a tenant cannot be `shared`; remove one of the two")
         needs_endpoint = (ProviderType.OPENAI_COMPATIBLE, ProviderType.AZURE_OPENAI)
@@ -161,13 +117,16 @@ class TenantSpec(Declared):
     name: Name
     subdomain: Annotated[str, Field(pattern=r"^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$")] | None = None
     tier: Name | None = None
+    suspended: Annotated[bool, Field(strict=True)] = False
+    """Its queues are closed and its keys open nothing, until it is taken back."""
     limits: Limits = ()
-    labels: Labels = {}
+    """Over all its queues and keys; `by: team`, `rolegroup`, `role` or `user` counts each of them apart."""
+    labels: Labels = Field(default_factory=dict)
     protect: bool = False
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        _own_name(self.name)
+        own_name(self.name)
         return self
 
 
@@ -183,15 +142,6 @@ class MemberSpec(Declared):
     """Members of the highest priority are used first."""
     max_output_tokens: Annotated[int, Field(ge=1, le=10_000_000, strict=True)] | None = None
     limits: Limits = ()
-
-
-class Guards(Declared):
-    """What a request must look like before it reaches a member."""
-
-    required_headers: Annotated[tuple[HeaderName, ...], Field(max_length=32)] = ()
-    deny_patterns: Annotated[tuple[Text, ...], Field(max_length=64)] = ()
-    allow_patterns: Annotated[tuple[Text, ...], Field(max_length=64)] = ()
-    max_output_tokens: Annotated[int, Field(ge=1, le=10_000_000, strict=True)] | None = None
 
 
 class QueueSpec(Declared):
@@ -212,20 +162,23 @@ class QueueSpec(Declared):
     guards: Guards = Guards()
     timeout_s: Annotated[float, Field(gt=0, le=600, allow_inf_nan=False)] = 60
     """How long a member may take to answer, or to send the next piece of a stream."""
-    labels: Labels = {}
+    labels: Labels = Field(default_factory=dict)
     protect: bool = False
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        _own_name(self.name, self.id)
-        _unique([member.name for member in self.members], "the member")
-        _unique(list(self.fallback), "the fallback")
+        own_name(self.name, self.id)
+        unique([member.name for member in self.members], "the member")
+        unique(list(self.fallback), "the fallback")
         if all(member.weight == 0 for member in self.members):
             raise ValueError("every member has weight 0, so nothing could be called; raise one weight")
         if self.hash_on and self.balancer is not Balancer.CHASH:
             raise ValueError("`hash_on` belongs to `balancer: chash`")
         if self.access is Access.OPEN and any(limit.by == "key" for limit in self.limits):
             raise ValueError("`by: key` needs `access: keys`, for an open queue knows no keys")
+        for limit in self.limits:
+            if limit.by in ATTRIBUTES:
+                raise ValueError(f"`by: {limit.by}` belongs to a tenant's limits; declare it there")
         return self
 
 
@@ -242,15 +195,18 @@ class KeySpec(Declared):
     """The key's own text, where it exists already; made up where it is left out."""
     expires_at: AwareDatetime | None = None
     enabled: bool = True
+    claims: Claims = Claims()
+    """Who its calls are from: what is pinned here is believed, and the client's header is not."""
     limits: Limits = ()
-    labels: Labels = {}
+    """Over everything that it calls."""
+    labels: Labels = Field(default_factory=dict)
     protect: bool = False
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        _own_name(self.name)
-        _unique(list(self.queues), "the queue")
-        _unique(list(self.providers), "the provider")
+        own_name(self.name)
+        unique(list(self.queues), "the queue")
+        unique(list(self.providers), "the provider")
         return self
 
 
@@ -275,8 +231,8 @@ class Document(Declared):
 
     @model_validator(mode="after")
     def _unique_names(self) -> Self:
-        _unique([item.name for item in self.providers], "the provider")
-        _unique([item.name for item in self.tenants], "the tenant")
-        _unique([item.name for item in self.queues], "the queue")
-        _unique([item.name for item in self.keys], "the key")
+        unique([item.name for item in self.providers], "the provider")
+        unique([item.name for item in self.tenants], "the tenant")
+        unique([item.name for item in self.queues], "the queue")
+        unique([item.name for item in self.keys], "the key")
         return self

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from functools import reduce
 
 from controlplane.core.abilities import OURS, Abilities
+from controlplane.core.above import Above
 from controlplane.core.access import Reach
 from controlplane.core.declaring import Wanted
 from controlplane.core.desired import DesiredState
@@ -53,15 +54,12 @@ def pruned(
 def unenforced(wanted: Wanted, gateways: Sequence[GatewayRecord]) -> tuple[Problem, ...]:
     """What no gateway would enforce of the objects that change."""
     changed = {(f"{change.kind}s", change.name) for change in wanted.changes if change.after}
-    providers = {name for kind, name in changed if kind == "providers"}
-    queues = {name for kind, name in changed if kind == "queues"}
-    queues |= {
-        name
-        for name, queue in (wanted.state.queues.items() if providers else ())
-        if any(member.provider in providers for member in queue.spec.members)
-    }
     if not changed:
         return ()
+    above = Above(wanted.state)
+    queues = {name for kind, name in changed if kind == "queues"}
+    for kind, name in changed - {("queues", name) for name in queues}:
+        queues |= above.queues_under(kind.removesuffix("s"), name)
     able = reduce(Abilities.__or__, (gateway.abilities for gateway in gateways)) if gateways else OURS
     found = unenforceable(wanted.state, sorted(queues), able)
     about = changed | {("queues", name) for name in queues}

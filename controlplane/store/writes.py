@@ -15,17 +15,17 @@ import asyncpg
 from controlplane.core.abilities import Abilities
 from controlplane.core.access import Reach
 from controlplane.core.apikeys import RandomSource, new_key
-from controlplane.core.desired import DesiredState, Provider, Queue, Tenant, derived_id
-from controlplane.core.desired import Key as DesiredKey
+from controlplane.core.desired import Provider, derived_id
 from controlplane.core.enforcement import unenforceable
-from controlplane.core.secrets import MASK, SecretRef
-from controlplane.core.spec import KeySpec, ProviderSpec, QueueSpec, TenantSpec
+from controlplane.core.secrets import MASK
+from controlplane.core.spec import KeySpec, ProviderSpec, QueueSpec
 from controlplane.errors import Conflict, InvalidSpec, PreconditionFailed, Problem
 from controlplane.store import documents, rows
 from controlplane.store.audit import Entry, add_to_audit
 from controlplane.store.database import Connection, Database
 from controlplane.store.documents import Document, Secrets
 from controlplane.store.gateways import known_abilities
+from controlplane.store.neighbours import among_neighbours
 from controlplane.store.reaching import within, writable
 from controlplane.store.records import Author, Kind, Spec
 from controlplane.store.references import dangling, names_for, referrers
@@ -148,43 +148,18 @@ class Change:
 
     async def _unenforced(self, kind: Kind, spec: Spec, object_id: UUID) -> tuple[Problem, ...]:
         """What no gateway would enforce; the fields are named from the object's top."""
-        state = DesiredState()
-        if isinstance(spec, QueueSpec):
-            used = [member.provider for member in spec.members]
-            found = await rows.fetch(self.connection, Kind.PROVIDER, "o.name = ANY($1)", used)
-            providers = {row.name: provider_of(row) for row in found}
-            state = DesiredState(queues={spec.name: Queue(object_id, spec)}, providers=providers)
-        elif isinstance(spec, ProviderSpec):
-            state = await self._with_users(spec, object_id)
-        elif isinstance(spec, TenantSpec):
-            state = DesiredState(tenants={spec.name: Tenant(object_id, spec)})
-        elif isinstance(spec, KeySpec):
-            state = DesiredState(keys={spec.name: DesiredKey(object_id, spec, SecretRef("", ""))})
+        state = await among_neighbours(self.connection, spec, object_id)
         top = f"{kind.plural}.{spec.name}."
         return tuple(
             Problem(item.field.removeprefix(top), item.message, item.remedy)
             for item in unenforceable(state, abilities=await self._able())
-            if item.field.startswith(top) or isinstance(spec, ProviderSpec)
+            if item.field.startswith(top) or not isinstance(spec, QueueSpec)
         )
 
     async def _able(self) -> Abilities:
         if self._abilities is None:
             self._abilities = await known_abilities(self.connection)
         return self._abilities
-
-    async def _with_users(self, spec: ProviderSpec, object_id: UUID) -> DesiredState:
-        """The provider as it is to be, with the queues that call it."""
-        found = await rows.fetch(
-            self.connection,
-            Kind.QUEUE,
-            "o.id IN (SELECT queue_id FROM member WHERE provider_id = $1)",
-            object_id,
-        )
-        queues = {
-            row.name: Queue(row.id, cast(QueueSpec, documents.bare_spec_of(Kind.QUEUE, row.document, row.id)))
-            for row in found
-        }
-        return DesiredState(providers={spec.name: Provider(object_id, spec, None)}, queues=queues)
 
     async def _note(self, kind: Kind, object_id: UUID, before: Row | None) -> None:
         after = await rows.fetch_one(self.connection, kind, "o.id = $1", object_id)

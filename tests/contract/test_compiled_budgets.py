@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.contract.test_compiled_objects import Declared, declared_on, unique
+from tests.contract.declared import Declared, declared_on, unique
 from tests.fixtures.specs import member
 
 # Any: JSON.

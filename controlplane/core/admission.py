@@ -1,0 +1,85 @@
+"""Who is let in where: keys that are usable, queues that are open, and what closes them."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+
+from controlplane.core.desired import DesiredState, Key, Provider, Queue
+from controlplane.core.spec import Access, ProviderType
+from controlplane.errors import Problem
+
+
+@dataclass(frozen=True)
+class Admission:
+    """Whom a gateway lets in, as of a moment (keys expire).
+
+    What cannot be enforced is closed, not unlimited; so is what belongs to a suspended tenant.
+    """
+
+    desired: DesiredState
+    problems: Iterable[Problem]
+    moment: datetime
+
+    @cached_property
+    def keys(self) -> tuple[Key, ...]:
+        """The keys that the gateway knows. Those of a suspended tenant are known, and open nothing."""
+        found = (key for _, key in sorted(self.desired.keys.items()) if key.usable_at(self.moment))
+        return tuple(key for key in found if ("keys", key.spec.name) not in self._refused)
+
+    def queues(self) -> Iterator[Queue]:
+        """The queues that the gateway is given."""
+        for name, queue in sorted(self.desired.queues.items()):
+            owners = {("queues", name), ("tenants", queue.spec.tenant)}
+            owners |= {("providers", member.provider) for member in queue.spec.members}
+            if not owners & self._refused:
+                yield queue
+
+    def providers(self) -> Iterator[Provider]:
+        """The providers that are given an address of their own."""
+        for name, provider in sorted(self.desired.providers.items()):
+            owners = {("providers", name), ("tenants", provider.spec.tenant)}
+            # The protocol of bedrock is none that an address of ours offers.
+            if provider.spec.type is not ProviderType.BEDROCK and not owners & self._refused:
+                yield provider
+
+    def openers(self, queue: Queue) -> list[str] | None:
+        """The consumers that a queue lets in; None where it lets in everybody."""
+        if self._is_suspended(queue.spec.tenant):
+            return []
+        if queue.spec.access is Access.OPEN:
+            return None
+        return self._opening.get(("queues", queue.spec.name), [])
+
+    def callers(self, provider: Provider) -> list[str]:
+        """The consumers that may call a provider directly."""
+        if self._is_suspended(provider.spec.tenant):
+            return []
+        return self._opening.get(("providers", provider.spec.name), [])
+
+    @cached_property
+    def _opening(self) -> dict[tuple[str, str], list[str]]:
+        found: dict[tuple[str, str], list[str]] = {}
+        for key in self.keys:
+            if self._is_suspended(key.spec.tenant):
+                continue
+            for name in key.spec.queues:
+                found.setdefault(("queues", name), []).append(consumer_name(key))
+            for name in key.spec.providers:
+                found.setdefault(("providers", name), []).append(consumer_name(key))
+        return found
+
+    def _is_suspended(self, tenant: str | None) -> bool:
+        found = self.desired.tenants.get(tenant) if tenant else None
+        return found is not None and found.spec.suspended
+
+    @cached_property
+    def _refused(self) -> frozenset[tuple[str, str | None]]:
+        """The objects with a problem, by section and name."""
+        parts = (problem.field.split(".") for problem in self.problems)
+        return frozenset((part[0], part[1]) for part in parts if len(part) > 1)
+
+
+def consumer_name(key: Key) -> str:
+    """What the gateway calls a key: opaque, because a provider may come to see it."""
+    return f"key-{key.id.hex}"

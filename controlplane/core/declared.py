@@ -1,0 +1,59 @@
+"""What everything declared has in common."""
+
+from typing import Annotated
+from urllib.parse import urlsplit
+from uuid import UUID
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from controlplane.core.limits import Limit
+from controlplane.core.text import LabelValue, Name, Text
+
+LIMITS_EACH = 16
+
+
+class Declared(BaseModel):
+    """Base of every declared thing: frozen, and an unknown field is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+def _http_url(value: str) -> str:
+    if any(char.isspace() for char in value):
+        raise ValueError("must not contain spaces")
+    try:
+        parts = urlsplit(value)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise ValueError("must be a URL that starts with http:// or https:// and names a host")
+    if "@" in parts.netloc:
+        raise ValueError("must not carry a user or password; put the secret into api_key")
+    if parts.fragment:
+        raise ValueError("must not have a fragment; remove the # and what follows it")
+    return value
+
+
+def own_name(name: str, own_id: UUID | None = None) -> None:
+    """Objects are addressed by name or UUID: raises ValueError for the UUID of something else."""
+    try:
+        looks_like = UUID(name)
+    except ValueError:
+        return
+    if looks_like != own_id:
+        raise ValueError("the name looks like a UUID, which addresses another object; choose another name")
+
+
+def unique(names: list[str], what: str) -> None:
+    """Raises ValueError that names the first of them that is there twice."""
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            raise ValueError(f"{what} {name!r} is declared twice; give each its own name")
+        seen.add(name)
+
+
+Endpoint = Annotated[Text, AfterValidator(_http_url)]
+Labels = dict[Name, LabelValue]
+Limits = Annotated[tuple[Limit, ...], Field(max_length=LIMITS_EACH)]

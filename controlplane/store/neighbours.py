@@ -1,0 +1,76 @@
+"""A declaration among those that it is enforced together with: as much of the desired state as that takes."""
+
+from collections.abc import Iterable
+from typing import cast
+from uuid import UUID
+
+from controlplane.core.desired import DesiredState, Provider, Queue, Tenant
+from controlplane.core.desired import Key as DesiredKey
+from controlplane.core.secrets import SecretRef
+from controlplane.core.spec import KeySpec, ProviderSpec, QueueSpec, TenantSpec
+from controlplane.store import documents, rows
+from controlplane.store.database import Connection
+from controlplane.store.records import Kind, Spec
+from controlplane.store.rows import Row
+
+_OPENERS = "o.id IN (SELECT key_id FROM key_queue WHERE queue_id = $1)"
+_USERS = "o.id IN (SELECT queue_id FROM member WHERE provider_id = $1)"
+_TENANT_S = """o.tenant_id = $1 OR o.id IN (
+    SELECT l.queue_id FROM key_queue l JOIN key k ON k.id = l.key_id WHERE k.tenant_id = $1)"""
+_NAMED = "o.name = ANY($1)"
+
+
+async def among_neighbours(connection: Connection, spec: Spec, object_id: UUID) -> DesiredState:
+    """The declaration as it is to be, with what its limits meet."""
+    if isinstance(spec, QueueSpec):
+        used = [member.provider for member in spec.members]
+        keys = await rows.fetch(connection, Kind.KEY, _OPENERS, object_id)
+        tenants = {spec.tenant, *(row.document.get("tenant") for row in keys)}
+        return DesiredState(
+            providers=_providers(await rows.fetch(connection, Kind.PROVIDER, _NAMED, used)),
+            tenants=await _tenants(connection, tenants),
+            queues={spec.name: Queue(object_id, spec)},
+            keys=_keys(keys),
+        )
+    if isinstance(spec, ProviderSpec):
+        found = await rows.fetch(connection, Kind.QUEUE, _USERS, object_id)
+        return DesiredState(providers={spec.name: Provider(object_id, spec, None)}, queues=_queues(found))
+    if isinstance(spec, TenantSpec):
+        own = {spec.name: Tenant(object_id, spec)}
+        if not spec.limits:
+            return DesiredState(tenants=own)
+        found = await rows.fetch(connection, Kind.QUEUE, _TENANT_S, object_id)
+        keys = await rows.fetch(connection, Kind.KEY, "o.tenant_id = $1", object_id)
+        return DesiredState(tenants=own, queues=_queues(found), keys=_keys(keys))
+    if isinstance(spec, KeySpec):
+        found = await rows.fetch(connection, Kind.QUEUE, _NAMED, list(spec.queues))
+        return DesiredState(
+            tenants=await _tenants(connection, {spec.tenant}),
+            queues=_queues(found),
+            keys={spec.name: DesiredKey(object_id, spec, SecretRef("", ""))},
+        )
+    return DesiredState()
+
+
+async def _tenants(connection: Connection, names: Iterable[str | None]) -> dict[str, Tenant]:
+    wanted = [name for name in names if name]
+    found = await rows.fetch(connection, Kind.TENANT, _NAMED, wanted) if wanted else []
+    return {row.name: Tenant(row.id, cast(TenantSpec, _bare(Kind.TENANT, row))) for row in found}
+
+
+def _providers(found: Iterable[Row]) -> dict[str, Provider]:
+    return {row.name: Provider(row.id, cast(ProviderSpec, _bare(Kind.PROVIDER, row)), None) for row in found}
+
+
+def _queues(found: Iterable[Row]) -> dict[str, Queue]:
+    return {row.name: Queue(row.id, cast(QueueSpec, _bare(Kind.QUEUE, row))) for row in found}
+
+
+def _keys(found: Iterable[Row]) -> dict[str, DesiredKey]:
+    return {
+        row.name: DesiredKey(row.id, cast(KeySpec, _bare(Kind.KEY, row)), SecretRef("", "")) for row in found
+    }
+
+
+def _bare(kind: Kind, row: Row) -> Spec:
+    return documents.bare_spec_of(kind, row.document, row.id)

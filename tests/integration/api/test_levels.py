@@ -1,0 +1,62 @@
+"""Limits above queues, claims, suspension over the REST API: kept as declared, refused where they clash."""
+
+from typing import Any
+
+import httpx
+
+from tests.fixtures.specs import document, member, queue
+
+# Any: JSON.
+
+HOUR = {"tokens": 100, "per": "1h"}
+
+
+async def applied(api: httpx.AsyncClient, values: dict[str, Any]) -> dict[str, Any]:
+    reply = await api.post("/api/v1/apply", json=values)
+    assert reply.status_code == 200, reply.text
+    done: dict[str, Any] = reply.json()
+    return done
+
+
+async def refused(api: httpx.AsyncClient, kind: str, name: str, value: dict[str, Any]) -> list[str]:
+    reply = await api.put(f"/api/v1/{kind}/{name}", json=value)
+    assert reply.status_code == 422, reply.text
+    return [item["field"] for item in reply.json()["errors"]]
+
+
+async def test_what_is_declared_above_queues_is_kept_and_applied_again_changes_nothing(
+    api: httpx.AsyncClient,
+) -> None:
+    tenant = {"name": "acme", "suspended": True, "limits": [HOUR, {**HOUR, "by": "team"}]}
+    key = {
+        "name": "web",
+        "tenant": "acme",
+        "queues": ["support"],
+        "claims": {"team": "red"},
+        "limits": [HOUR],
+    }
+    values = document(tenants=[tenant], queues=[queue(tenant="acme")], keys=[key])
+    await applied(api, values)
+    shown = (await api.get("/api/v1/tenants/acme")).json()
+    assert (shown["suspended"], shown["limits"][1]["by"]) == (True, "team")
+    assert (await api.get("/api/v1/keys/web")).json()["claims"]["team"] == "red"
+    assert (await applied(api, values))["changes"] == []
+
+
+async def test_a_limit_above_that_no_gateway_counts_is_refused_where_it_is_declared(
+    api: httpx.AsyncClient,
+) -> None:
+    await applied(api, document(tenants=[{"name": "acme"}], keys=[{"name": "web"}]))
+    few = [{"requests": 5, "per": "1m"}]
+    assert await refused(api, "tenants", "acme", {"name": "acme", "limits": few}) == ["limits[0].requests"]
+    assert await refused(api, "keys", "web", {"name": "web", "limits": few}) == ["limits[0].requests"]
+
+
+async def test_a_provider_s_new_limit_is_refused_for_a_queue_that_would_slip_past_it(
+    api: httpx.AsyncClient,
+) -> None:
+    providers = [{"name": "openai-main", "type": "openai"}, {"name": "deep", "type": "deepseek"}]
+    members = [member(), member(name="spare", provider="deep")]
+    await applied(api, document(providers=providers, queues=[queue(members=members)]))
+    limited = {"name": "openai-main", "type": "openai", "limits": [HOUR]}
+    assert await refused(api, "providers", "openai-main", limited) == ["queues.support.members[0].provider"]
