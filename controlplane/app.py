@@ -17,6 +17,7 @@ from litestar.exceptions import HTTPException
 from controlplane.api.access import Gate, guard
 from controlplane.api.accounts import accounts_router
 from controlplane.api.audit import audit_router
+from controlplane.api.export import export_router
 from controlplane.api.health import health_router
 from controlplane.api.history import history_router
 from controlplane.api.openapi import openapi_router
@@ -65,6 +66,7 @@ def create_app(
         state_router(),
         history_router(),
         rollback_router(),
+        export_router(),
         audit_router(),
         accounts_router(),
         plans_router(),

@@ -31,7 +31,19 @@ def history_paths() -> Part:
     filters = [parameter(name, "query", *about) for name, about in _FILTERS.items()]
     to = parameter("to", "query", _NUMBER, "the other revision; the newest where it is left out")
     revisions = "/api/v1/revisions"
+    source = parameter("source", "query", _TEXT, "only what this source declares")
     return {
+        "/api/v1/export": {
+            "get": operation(
+                "export documents",
+                "apply",
+                ref("Export"),
+                LIST,
+                parameters=[source],
+                description="A document for each source, which changes nothing when it is applied; `***` "
+                "stands for a secret that is stored.",
+            )
+        },
         revisions: {
             "get": operation("list revisions", "revision", page_of(ref("Revision")), LIST, parameters=filters)
         },

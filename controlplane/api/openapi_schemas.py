@@ -104,6 +104,11 @@ def schemas() -> Part:
         "properties": head["properties"] | {"changes": changes},
     }
     number = {"type": "integer"}
+    made["Export"] = {
+        "type": "object",
+        "required": ["revision", "documents"],
+        "properties": {"revision": number, "documents": {"type": "array", "items": _EXPORTED}},
+    }
     made["Comparison"] = {
         "type": "object",
         "required": ["from", "to", "changes"],
@@ -128,6 +133,13 @@ def _view(kind: Kind, spec: Part) -> Part:
     }
 
 
+_EXPORTED: Part = {
+    "type": "object",
+    "description": "a Document; `***` stands for a secret that is stored",
+    "required": ["version", "source"],
+    "properties": {"version": {"type": "integer"}, "source": {"type": "string"}},
+    "additionalProperties": {"type": "array", "items": {"type": "object"}},
+}
 _CALLER: Part = {
     "type": "object",
     "required": ["name", "role", "tenant", "permissions", "csrf_token"],

@@ -96,6 +96,9 @@ class DeclaredStore(Protocol):
     async def abilities(self) -> Abilities:
         """What at least one gateway can do; everything while one has not been asked yet."""
 
+    async def export(self, source: str | None) -> tuple[int, Sequence[Mapping[str, Any]]]:  # Any: JSON
+        """The newest revision, and a document for each source, or for that one."""
+
     async def earlier(self, number: int) -> Earlier:
         """What an earlier revision had that is different now."""
 

@@ -22,6 +22,7 @@ from controlplane.store.accounts import Accounts
 from controlplane.store.applying import apply_document
 from controlplane.store.audit import Audit, Entry, add_to_audit
 from controlplane.store.database import Connection, Database
+from controlplane.store.exporting import export
 from controlplane.store.gateways import known_abilities
 from controlplane.store.history import History
 from controlplane.store.reaching import found_by
@@ -142,6 +143,11 @@ class Store:
     async def abilities(self) -> Abilities:
         async with self.database.connection() as connection:
             return await known_abilities(connection)
+
+    async def export(self, source: str | None) -> tuple[int, Sequence[Mapping[str, Any]]]:
+        async with self.database.transaction("repeatable_read") as connection:
+            newest = await connection.fetchval("SELECT coalesce(max(id), 0) FROM revision")
+            return newest, await export(connection, self._reach, source)
 
     async def earlier(self, number: int) -> Earlier:
         async with self.database.transaction("repeatable_read") as connection:

@@ -296,3 +296,26 @@ async def test_gateways_show_a_tenants_people_no_addresses(api: httpx.AsyncClien
     assert "10.1.2.3" not in shown
     assert "berlin" not in shown
     assert '"state":"pending"' in shown
+
+
+async def test_a_tenants_people_export_what_is_theirs(api: httpx.AsyncClient) -> None:
+    await two_tenants(api)
+    async with signed(api, role="viewer", tenant="acme") as viewer:
+        (document,) = (await viewer.get("/api/v1/export")).json()["documents"]
+    sections = ("providers", "queues", "keys")
+    names = [item["name"] for section in sections for item in document[section]]
+    assert names == ["acme-own", "acme-queue", "acme-key"]
+    assert "tenants" not in document
+    assert "sk-canary" not in str(document)
+
+
+async def test_a_tenants_people_see_no_revision_of_others_and_cannot_roll_back(
+    api: httpx.AsyncClient,
+) -> None:
+    await two_tenants(api)
+    await api.patch("/api/v1/queues/rival-queue", json={"timeout_s": 5})
+    async with signed(api, role="editor", tenant="acme") as editor:
+        assert (await editor.get("/api/v1/revisions/2")).status_code == 404
+        assert (await editor.get("/api/v1/revisions/1/diff")).json()["changes"] == []
+        assert "rival" not in (await editor.get("/api/v1/revisions/1")).text
+        assert (await editor.post("/api/v1/revisions/1/rollback")).status_code == 403
