@@ -2,17 +2,19 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
 
 from controlplane.fallback.http.limits import Limits
+from tests.fixtures.services import until as until_it_holds
 from tests.integration.fallback.conftest import CHAT, HELLO, Bench, running
 
 BODY = json.dumps(HELLO).encode()
+PATIENCE_S = 30
 QUICK = Limits(
-    header_timeout_s=0.2, body_timeout_s=0.2, idle_timeout_s=0.2, write_timeout_s=0.2, body_bytes=100_000
+    header_timeout_s=1.0, body_timeout_s=1.0, idle_timeout_s=1.0, write_timeout_s=1.0, body_bytes=100_000
 )
 
 
@@ -37,12 +39,21 @@ async def say(bench: Bench, *parts: bytes) -> bytes:
         await writer.drain()
     received = b""
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             while data := await reader.read(65536):
                 received += data
     finally:
         writer.close()
     return received
+
+
+async def until(condition: Callable[[], bool], what: str) -> None:
+    """Wait for something to come about."""
+
+    async def holds() -> bool:
+        return condition()
+
+    await until_it_holds(holds, what)
 
 
 def request(*headers: str, body: bytes = BODY, close: bool = True) -> bytes:
@@ -76,9 +87,9 @@ async def test_a_client_that_waits_for_permission_gets_it(bench: Bench) -> None:
     reader, writer = await connect(bench)
     whole = request("Expect: 100-continue")
     writer.write(whole[: -len(BODY)])
-    assert await asyncio.wait_for(reader.readline(), 5) == b"HTTP/1.1 100 Continue\r\n"
+    assert await asyncio.wait_for(reader.readline(), PATIENCE_S) == b"HTTP/1.1 100 Continue\r\n"
     writer.write(BODY)
-    received = await asyncio.wait_for(reader.read(), 5)
+    received = await asyncio.wait_for(reader.read(), PATIENCE_S)
     assert b"HTTP/1.1 200" in received
     assert "expect" not in bench.mock.requests[0].headers
     writer.close()
@@ -119,21 +130,32 @@ async def test_a_body_over_the_servers_limit_is_cut_short(strict: Bench) -> None
 async def test_a_client_that_sends_its_headers_one_by_one_is_not_waited_for(strict: Bench) -> None:
     reader, writer = await connect(strict)
     writer.write(b"POST /chat HTTP/1.1\r\nHost: x\r\n")
-    assert await asyncio.wait_for(reader.read(), 10) == b""
+    assert await asyncio.wait_for(reader.read(), PATIENCE_S) == b""
     writer.close()
 
 
 async def test_a_client_that_never_finishes_its_body_is_not_waited_for(strict: Bench) -> None:
     reader, writer = await connect(strict)
     writer.write(request(close=False)[:-5])
-    assert await asyncio.wait_for(reader.read(), 10) == b""
+    assert await asyncio.wait_for(reader.read(), PATIENCE_S) == b""
+    writer.close()
+
+
+async def test_a_client_that_never_reads_its_answer_is_not_waited_for(strict: Bench) -> None:
+    await strict.route({"ai-proxy-multi": {"instances": [strict.instance(options={"model": "m" * 4000})]}})
+    body = json.dumps({**HELLO, "stream": True}).encode()
+    _, writer = await connect(strict)
+    writer.write(request("X-Mock-Chunks: 20000", body=body, close=False))
+    # 80 MB do not fit into what the machine keeps for a connection.
+    await until(lambda: bool(strict.mock.disconnects), "the end of the stream")
+    assert strict.mock.counters.streams_completed == 0
     writer.close()
 
 
 async def test_an_idle_connection_is_closed(strict: Bench) -> None:
     reader, writer = await connect(strict)
     writer.write(request(close=False))
-    received = await asyncio.wait_for(reader.read(), 10)
+    received = await asyncio.wait_for(reader.read(), PATIENCE_S)
     assert received.startswith(b"HTTP/1.1 200")
     writer.close()
 
@@ -159,6 +181,6 @@ async def test_an_answer_that_comes_before_the_body_is_read_by_the_client(bench:
     reader, writer = await connect(bench)
     writer.write(b"POST /nowhere HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body))
     writer.write(body[:1000])
-    received = await asyncio.wait_for(reader.readuntil(b"Route Not Found"), 5)
+    received = await asyncio.wait_for(reader.readuntil(b"Route Not Found"), PATIENCE_S)
     assert received.startswith(b"HTTP/1.1 404")
     writer.close()

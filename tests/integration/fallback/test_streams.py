@@ -15,7 +15,7 @@ BUDGET = {"ai-rate-limiting": {"limit": 1_000_000, "time_window": 60}}
 REMAINING = "x-ai-ratelimit-remaining-main"
 
 
-async def until(condition: object, seconds: float = 5) -> None:
+async def until(condition: object, seconds: float = 30) -> None:
     """Wait for something to become true."""
     assert callable(condition)
     async with asyncio.timeout(seconds):
@@ -38,14 +38,13 @@ async def open_stream(bench: Bench, **headers: str) -> AsyncIterator[httpx.Respo
 
 async def test_every_part_is_passed_on_before_the_next_one_is_made(bench: Bench) -> None:
     await bench.route()
-    async with open_stream(bench, X_Mock_Chunks="50", X_Mock_Chunk_Delay_Ms="10") as reply:
+    async with open_stream(bench, X_Mock_Chunks="1000", X_Mock_Chunk_Delay_Ms="20") as reply:
         parts = reply.aiter_raw()
-        await anext(parts)
+        for _ in range(3):
+            await anext(parts)
         assert bench.mock.counters.completion_tokens == 0
         assert bench.mock.counters.streams_open == 1
-        rest = [part async for part in parts]
-    assert b"".join(rest).endswith(b"data: [DONE]\n\n")
-    assert len(rest) > 20
+    await until(lambda: bench.mock.counters.streams_open == 0)
 
 
 async def test_a_stream_is_charged_what_it_reports(bench: Bench) -> None:
@@ -58,7 +57,7 @@ async def test_a_stream_is_charged_what_it_reports(bench: Bench) -> None:
 async def test_a_client_that_leaves_is_charged_what_was_produced_and_the_provider_stops(bench: Bench) -> None:
     await bench.route(BUDGET)
     async with open_stream(
-        bench, X_Mock_Chunks="1000", X_Mock_Chunk_Delay_Ms="2", X_Mock_Usage="1,1000"
+        bench, X_Mock_Chunks="5000", X_Mock_Chunk_Delay_Ms="3", X_Mock_Usage="1,5000"
     ) as reply:
         async for _ in reply.aiter_raw():
             if bench.mock.requests and bench.mock.counters.streams_open:
@@ -66,7 +65,7 @@ async def test_a_client_that_leaves_is_charged_what_was_produced_and_the_provide
     await until(lambda: bench.mock.disconnects)
     (left,) = bench.mock.disconnects
     await until(lambda: bench.gateway.services.pool.open_connections == 0)
-    assert left.completion_tokens < 1000
+    assert left.completion_tokens < 5000
     assert await used(bench) == left.prompt_tokens + left.completion_tokens
 
 
@@ -75,7 +74,7 @@ async def test_concurrency_is_held_to_the_end_of_a_stream_and_free_after_a_clien
 ) -> None:
     limit = {"conn": 1, "burst": 0, "default_conn_delay": 0.1, "key": "route_id", "rejected_code": 429}
     await bench.route({"limit-conn": limit})
-    async with open_stream(bench, X_Mock_Chunks="500", X_Mock_Chunk_Delay_Ms="5") as reply:
+    async with open_stream(bench, X_Mock_Chunks="3000", X_Mock_Chunk_Delay_Ms="5") as reply:
         await anext(reply.aiter_raw())
         assert (await bench.call()).status_code == 429
     await until(lambda: bench.gateway.services.counters.open_connections == 0)

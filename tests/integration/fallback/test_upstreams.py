@@ -217,11 +217,11 @@ async def test_failures_of_real_calls_make_a_node_unhealthy(bench: Bench) -> Non
 async def test_a_client_that_leaves_lets_the_node_stop(bench: Bench) -> None:
     await forward(bench, bench.mock.base_url.removeprefix("http://"))
     body = {"messages": [{"role": "user", "content": "hi"}], "stream": True}
-    headers = {"X-Mock-Chunks": "1000", "X-Mock-Chunk-Delay-Ms": "5"}
+    headers = {"X-Mock-Chunks": "5000", "X-Mock-Chunk-Delay-Ms": "5"}
     async with bench.client.stream("POST", "/v1/chat/completions", json=body, headers=headers) as reply:
         async for _ in reply.aiter_bytes():
             break
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while bench.mock.counters.streams_open:
             await asyncio.sleep(0.02)
     assert len(bench.mock.disconnects) == 1
