@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from cli.keys_file import KeysFile
     from cli.service import Json, Service
 
-_FILE_HELP = "The declaration, such as queues.yaml; - is stdin."
-File = Annotated[str, typer.Option("--file", "-f", help=_FILE_HELP)]
+FILE_HELP = "The declaration, such as queues.yaml; - is stdin."
+File = Annotated[str, typer.Option("--file", "-f", help=FILE_HELP)]
 Literals = Annotated[
     bool, typer.Option("--allow-literal-secrets", help="Take keys that are written out in the file.")
 ]
@@ -40,7 +40,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def apply(
-    file: Annotated[str | None, typer.Option("--file", "-f", help=_FILE_HELP)] = None,
+    file: Annotated[str | None, typer.Option("--file", "-f", help=FILE_HELP)] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     plan: Annotated[
         Path | None, typer.Option(help="Apply exactly the plan of this file, or nothing.")
@@ -67,7 +67,7 @@ def apply(
     if agreed_plan and (prune or allow_mass_delete):
         raise typer.BadParameter("--plan has the options with which it was made")
     options = {"prune": prune, "allow_mass_delete": allow_mass_delete, "refresh": False}
-    declaration = _read(_file(file, agreed_plan), literal_secrets=allow_literal_secrets)
+    declaration = read(_file(file, agreed_plan), literal_secrets=allow_literal_secrets)
     with connected(settings()) as service:
         if agreed_plan:
             made = _same_plan(service, declaration, agreed_plan, options_of(agreed_plan))
@@ -86,7 +86,7 @@ def validate(file: File, allow_literal_secrets: Literals = False) -> None:
     from controlplane.core.enforcement import place
     from controlplane.errors import InvalidSpec, Problem
 
-    declaration = _read(file, literal_secrets=allow_literal_secrets)
+    declaration = read(file, literal_secrets=allow_literal_secrets)
     problems = [
         declaration.placed(Problem(f"queues.{queue.name}.{found.field}", found.message, found.remedy))
         for queue in declaration.document.queues
@@ -168,7 +168,10 @@ def _apply(
             done = _send(service, declaration, made, again=again)
             keys_file.write({key["name"]: key["key"] for key in done["keys"]})
         say(f"the keys that were made up are in {keys_file.path}")
-    say(f"revision {done['revision']}" if made["changes"] else "nothing to change")
+    if made["changes"]:
+        say(f"revision {done['revision']}")
+    else:
+        say("undoing what was changed by hand" if made["summary"]["drift"] else "nothing to change")
     return done
 
 
@@ -194,7 +197,7 @@ def _send(service: "Service", declaration: "Declaration", made: Value, *, again:
     raise AssertionError("the last attempt either returns or raises")
 
 
-def _read(file: str, *, literal_secrets: bool) -> "Declaration":
+def read(file: str, *, literal_secrets: bool) -> "Declaration":
     from cli.declaration import read_declaration
 
     return read_declaration(file, os.environ, literal_secrets=literal_secrets)

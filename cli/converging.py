@@ -62,7 +62,8 @@ def wait_until_converged(
 
 def _converged(gateway: Json, revision: int) -> bool:
     status = gateway["status"]
-    return bool(status["state"] in ENFORCING and status["applied_revision"] >= revision)
+    there = status["state"] in ENFORCING and status["applied_revision"] >= revision
+    return bool(there and not status.get("healing"))
 
 
 def failed_objects(service: Service, owners: Sequence[tuple[str, str]]) -> list[Json]:

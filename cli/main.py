@@ -9,7 +9,20 @@ from collections.abc import Sequence
 
 import typer
 
-from cli import accounts, apply, audit, database, export, history, keys, objects, plan, stack
+from cli import (
+    accounts,
+    adopt,
+    apply,
+    audit,
+    database,
+    drift,
+    export,
+    history,
+    keys,
+    objects,
+    plan,
+    stack,
+)
 from cli.exit_codes import ExitCode
 from cli.rendering import printable
 from controlplane.errors import SluiceError
@@ -22,7 +35,11 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for group in (stack, plan, apply, history, export, objects, keys, accounts, audit, database):
+GROUPS = (
+    *(stack, plan, apply, drift, adopt, history, export),
+    *(objects, keys, accounts, audit, database),
+)
+for group in GROUPS:
     group.add_to(app)
 
 

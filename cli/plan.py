@@ -1,4 +1,4 @@
-"""ctl plan, ctl drift: what would change, and what somebody changed."""
+"""ctl plan: what would change."""
 
 import os
 import sys
@@ -29,8 +29,7 @@ Output = Annotated[PlanOutput, typer.Option("--output", "-o", help="How to print
 
 
 def add_to(app: typer.Typer) -> None:
-    for verb in (plan, drift):
-        app.command()(verb)
+    app.command()(plan)
 
 
 def plan(
@@ -63,21 +62,6 @@ def plan(
         say(f"the plan is kept in {out}")
     show(made, output)
     return exit_code(made)
-
-
-def drift(output: Output = PlanOutput.TEXT) -> int:
-    """Show what somebody changed on the gateways, field by field. Every gateway is read for it.
-
-    Exit codes: 0 no drift, 1 error, 2 something is still to be written, 3 drift, 4 something of others is
-    in the way.
-    """
-    from cli.planning import exit_code
-    from cli.service import connected
-
-    with connected(settings()) as service:
-        found = service.get("drift")
-    show(found, output)
-    return exit_code(found)
 
 
 def show(made: Value, output: PlanOutput) -> None:

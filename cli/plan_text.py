@@ -1,9 +1,10 @@
 """A plan for people: as text for a terminal, and as markdown for a pull request."""
 
 from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
-from cli.rendering import printable, table
+from cli.rendering import age, printable, table
 
 Value = dict[str, Any]  # Any: a plan as the service shows it
 
@@ -81,13 +82,34 @@ def _gateway_lines(gateway: Value, paint: Paint) -> Iterator[str]:
     steps = gateway["steps"]
     if not steps and not gateway["trouble"]:
         return
-    looked = "" if gateway["looked"] else ", planned from what is on record"
     yield ""
-    yield f"gateway {_safe(gateway['name'])} ({gateway['state']} at revision {gateway['revision']}{looked})"
+    stands = f"{gateway['state']} at revision {gateway['revision']}{_looked(gateway)}"
+    yield f"gateway {_safe(gateway['name'])} ({stands})"
     for step in steps[:MOST_SHOWN]:
         yield "  " + _painted(step["action"], f"{step['object']}  {_why(step)}", paint)
         yield from _details(step, "    ", paint)
     yield from (f"  {line}" for line in _rest(steps))
+
+
+def _looked(gateway: Value) -> str:
+    """How old the knowledge of drift is, outside of what was asked for just now."""
+    if gateway["trouble"]:
+        return ", planned from what is on record"
+    if gateway["looked"] or not gateway["looked_at"]:
+        return ""
+    return f", read for drift {age(gateway['looked_at'], datetime.now(UTC))}"
+
+
+def collisions_text(gateways: Sequence[Value]) -> str:
+    """What of others is in the way, and what would become of it."""
+    lines: list[str] = []
+    for gateway in gateways:
+        for item in gateway["collisions"]:
+            lines.append(
+                f"~ {_safe(item['object'])} on gateway {_safe(gateway['name'])} ({item['declared_by']})"
+            )
+            lines += [f"      {_field(change)}" for change in item["fields"]]
+    return "\n".join(lines)
 
 
 def _why(step: Value) -> str:

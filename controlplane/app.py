@@ -20,6 +20,7 @@ from controlplane.api.audit import audit_router
 from controlplane.api.export import export_router
 from controlplane.api.health import health_router
 from controlplane.api.history import history_router
+from controlplane.api.metrics import metrics_router
 from controlplane.api.openapi import openapi_router
 from controlplane.api.plans import plans_router
 from controlplane.api.problems import on_any_error, on_http_error, on_sluice_error
@@ -70,6 +71,7 @@ def create_app(
         audit_router(),
         accounts_router(),
         plans_router(),
+        metrics_router(),
     ]
     for router in protected:
         router.guards = [guard]

@@ -10,7 +10,7 @@ from controlplane.api.views import reply
 from controlplane.errors import StoreUnavailable
 from controlplane.store.records import Kind, Query
 
-_WELL = ("converged", "pending")
+_WELL = ("converged", "drifted", "pending")
 _PATIENCE_S = 3.0
 """A probe that hangs says nothing; one that fails says what is missing."""
 

@@ -16,8 +16,9 @@ from controlplane.api.openapi_parts import (
     open_to_all,
     operation,
     parameter,
+    with_errors,
 )
-from controlplane.api.openapi_plans import OPTIONS
+from controlplane.api.openapi_plans import ADOPT, ADOPTED, METRICS, OPTIONS
 from controlplane.api.openapi_schemas import Part, all_of, page_of, ref, schemas, view_name
 from controlplane.api.queries import LARGEST_PAGE, filters_of
 from controlplane.api.resources import PREFIX
@@ -204,6 +205,19 @@ def _document_paths() -> Part:
                 "plan a document", "apply", ref("Plan"), WRITE, body=document, parameters=options
             )
         },
+        f"{PREFIX}/drift/heal": {
+            "post": operation("undo the drift of every gateway", "apply", {"type": "object"}, LIST)
+        },
+        f"{PREFIX}/gateways/{{ref}}/adopt": {
+            "parameters": [_ref(Kind.GATEWAY)],
+            "post": operation(
+                "let objects of others be taken over",
+                Kind.GATEWAY,
+                ADOPTED,
+                (*WRITE, 404),
+                body=body(ADOPT, {"objects": ["routes/q.support"]}),
+            ),
+        },
         f"{PREFIX}/drift": {"get": operation("what differs on the gateways", "apply", ref("Plan"), LIST)},
     }
 
@@ -212,6 +226,7 @@ def _service_paths() -> Part:
     return {
         "/health/live": {"get": open_to_all("live", "the process answers", 200)},
         "/health/ready": {"get": open_to_all("ready", "which part is missing", 200, 503)},
+        "/metrics": {"get": with_errors(METRICS, LIST)},
         "/api/openapi.json": {"get": open_to_all("openapi", "this document", 200)},
     }
 

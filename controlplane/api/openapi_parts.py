@@ -46,6 +46,12 @@ def operation(
     return operation | ({"requestBody": body} if body else {})
 
 
+def with_errors(operation: Part, errors: tuple[int, ...]) -> Part:
+    """The operation with the errors that it may end in."""
+    responses = operation["responses"] | {str(code): error(code) for code in sorted(errors)}
+    return operation | {"responses": responses}
+
+
 def error(status: int) -> Part:
     return {
         "description": HTTPStatus(status).phrase,

@@ -38,6 +38,7 @@ _GATEWAY = _object(
     state=_TEXT,
     revision=_NUMBER,
     last_pass=_MAYBE,
+    looked_at=_MAYBE,
     writes=_NUMBER,
     looked=_YES_OR_NO,
     trouble=_MAYBE,
@@ -69,4 +70,29 @@ OPTIONS = {
     "prune": "remove what the document's source declared before and no longer does",
     "allow_mass_delete": "agree to a prune that removes at least 10 objects and over 30 % of its source",
     "refresh": "read every gateway now, instead of only what is to be written",
+}
+
+_OBJECTS: Part = {
+    "type": "array",
+    "minItems": 1,
+    "maxItems": 500,
+    "items": {
+        "type": "string",
+        "pattern": "^(services|plugin_configs|routes|consumers)/[A-Za-z0-9._-]{1,128}$",
+    },
+}
+ADOPT: Part = {
+    "type": "object",
+    "required": ["objects"],
+    "properties": {"objects": _OBJECTS},
+    "additionalProperties": False,
+}
+ADOPTED: Part = {"type": "object", "required": ["adopted"], "properties": {"adopted": _all(_TEXT)}}
+
+METRICS: Part = {
+    "summary": "state, drift and writes of every gateway, for Prometheus",
+    "operationId": "metrics",
+    "tags": ["service"],
+    "parameters": [],
+    "responses": {"200": {"description": "OK", "content": {"text/plain": {"schema": _TEXT}}}},
 }

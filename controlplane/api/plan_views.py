@@ -97,6 +97,7 @@ def _gateway(gateway: GatewayPlan) -> Shown:
         "state": status["state"],
         "revision": status["applied_revision"],
         "last_pass": status["last_pass"],
+        "looked_at": status["looked_at"],
         "writes": status["writes"],
         "looked": gateway.looked,
         "trouble": gateway.trouble,

@@ -1,9 +1,11 @@
 """Plans: what a document would change, and the whole of it done at once."""
 
+import re
 from dataclasses import asdict
 
 import orjson
 from litestar import Response, Router, get, post
+from litestar.params import FromPath
 from pydantic import ValidationError
 
 from controlplane.api.access import author_of, needs, principal_of
@@ -14,15 +16,23 @@ from controlplane.api.resources import PREFIX
 from controlplane.api.service import service_of
 from controlplane.api.views import Shown, reply
 from controlplane.core.access import Permission
+from controlplane.core.objects import Kind as ObjectKind
+from controlplane.core.objects import ObjectKey
 from controlplane.core.plan import Action
 from controlplane.core.problems import problems_of
 from controlplane.core.redact import redacted, secrets_of
 from controlplane.core.spec import Document
-from controlplane.errors import InvalidSpec, PreconditionFailed, Unavailable
+from controlplane.core.verdicts import Verdict
+from controlplane.errors import InvalidRequest, InvalidSpec, PreconditionFailed, Problem, Unavailable
 from controlplane.reconciler.planned import Planned, PlanOptions
 from controlplane.reconciler.planning import Planner
 from controlplane.store.records import Applied, Kind
 
+_MOST_ADOPTED = 500
+_OBJECT = re.compile(
+    r"(?:services|plugin_configs|routes|consumers)/[A-Za-z0-9._-]{1,128}|"
+    r"consumers/[A-Za-z0-9._-]{1,128}/credentials/[A-Za-z0-9._-]{1,128}"
+)
 _FLAGS = ("prune", "allow_mass_delete", "refresh")
 
 
@@ -44,6 +54,23 @@ async def drift(request: AnyRequest) -> Response[bytes]:
     return reply(plan_view(found, None))
 
 
+@post("/drift/heal", name="heal_drift", status_code=200, opt=needs(Permission.GATEWAYS))
+async def heal(request: AnyRequest) -> Response[bytes]:
+    """Undo the drift of every gateway, whatever its mode, as soon as it is led by a replica that runs."""
+    only(request, ())
+    await service_of(request).store.heal(None)
+    return reply({})
+
+
+@post("/gateways/{ref:str}/adopt", name="adopt", status_code=200, opt=needs(Permission.GATEWAYS))
+async def adopt(request: AnyRequest, ref: FromPath[str]) -> Response[bytes]:
+    """Let objects without our label be taken over, now if they are declared, or once they are."""
+    only(request, ())
+    keys = _keys(await read_json(request))
+    await service_of(request).store.adopt(ref, keys, author_of(request))
+    return reply({"adopted": sorted(map(str, keys))})
+
+
 @post("/apply", name="apply", status_code=200, opt=needs(Permission.WRITE))
 async def apply(request: AnyRequest) -> Response[bytes]:
     """Make a document so, in one revision: create, update, and with `prune` delete.
@@ -56,10 +83,12 @@ async def apply(request: AnyRequest) -> Response[bytes]:
     options = _options(values)
     deletes: list[tuple[Kind, str]] = []
     base: int | None = None
+    drifted: list[str] = []
     if options.prune or "fingerprint" in values:
         planned, view = await _planned(request, document, body, options)
         agreed(view, values.get("fingerprint"))
         base = planned.revision
+        drifted = [] if dry_run else _drifted(planned)
         deletes = [
             (Kind(change.kind), change.name)
             for change in planned.wanted.changes
@@ -68,6 +97,9 @@ async def apply(request: AnyRequest) -> Response[bytes]:
     service = service_of(request)
     author = author_of(request, source=document.source, message="apply")
     applied = await service.store.apply(document, author, dry_run=dry_run, deletes=deletes, base=base)
+    if drifted:
+        # Whoever agrees to a plan agrees to undoing what it calls drift.
+        await service.store.heal(drifted)
     service.wake()
     return applied_reply(applied)
 
@@ -81,6 +113,36 @@ def applied_reply(applied: Applied) -> Response[bytes]:
             "keys": [{"name": name, "key": key} for name, key in applied.keys.items()],
         }
     )
+
+
+def _drifted(planned: Planned) -> list[str]:
+    return [
+        gateway.name
+        for gateway in planned.gateways
+        if any(step.verdict is not Verdict.YOURS for step in gateway.steps.steps)
+    ]
+
+
+def _keys(values: Shown) -> list[ObjectKey]:
+    """The objects that a request names: `routes/q.support`."""
+    unknown = [name for name in values if name != "objects"]
+    objects = values.get("objects")
+    found = [_key(text) for text in objects] if isinstance(objects, list) and not unknown else []
+    keys = [key for key in found if key is not None]
+    if not keys or len(keys) != len(found) or len(keys) > _MOST_ADOPTED:
+        problem = Problem("objects", "must be a list of objects", "write some such as routes/q.support")
+        raise InvalidRequest("the objects cannot be read", problems=[problem])
+    return keys
+
+
+def _key(text: object) -> ObjectKey | None:
+    if not isinstance(text, str) or not _OBJECT.fullmatch(text):
+        return None
+    kind, _, object_id = text.partition("/")
+    consumer, _, credential = object_id.partition("/credentials/")
+    if credential:
+        return ObjectKey(ObjectKind.CREDENTIAL, f"{consumer}/{credential}")
+    return ObjectKey(ObjectKind(kind), object_id)
 
 
 async def _document(request: AnyRequest) -> tuple[Document, Shown]:
@@ -128,4 +190,4 @@ def _options(values: dict[str, str]) -> PlanOptions:
 
 
 def plans_router() -> Router:
-    return Router(path=PREFIX, route_handlers=[plan, drift, apply])
+    return Router(path=PREFIX, route_handlers=[plan, drift, heal, adopt, apply])

@@ -7,7 +7,7 @@ from typing import Annotated
 from urllib.parse import urlsplit
 from uuid import UUID
 
-from pydantic import AfterValidator, Field, SecretStr, field_validator
+from pydantic import AfterValidator, Field, SecretStr
 
 from controlplane.core.declared import Declared, Endpoint, Labels
 from controlplane.core.secrets import MASK, Secret
@@ -68,16 +68,10 @@ class GatewaySpec(Declared):
     of the gateway counts alone."""
     labels: Labels = Field(default_factory=dict)
     drift: Drift = Drift.HEAL
-    """What happens when somebody edits one of our objects by hand; `report` follows in a later release."""
+    """What happens when somebody edits one of our objects by hand: `heal` puts it back, `report` leaves it
+    and says so in the gateway's status, in plans and in the metrics until somebody applies."""
     enabled: bool = True
     """False leaves the gateway as it is."""
-
-    @field_validator("drift")
-    @classmethod
-    def _heals(cls, value: Drift) -> Drift:
-        if value is Drift.REPORT:
-            raise ValueError("`report` is not available yet; use heal")
-        return value
 
 
 @dataclass(frozen=True, slots=True)

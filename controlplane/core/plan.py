@@ -3,8 +3,8 @@
 Parents come before what refers to them; everything that is removed is removed last, in reverse.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from controlplane.core.diff import Digest, FieldChange, LiveObject, differences
@@ -48,7 +48,7 @@ class Foreign:
     def __str__(self) -> str:
         return (
             f"{self.key} exists on the gateway without our label, so it is left alone; "
-            f"{self.declared_by} needs that id: remove or rename the other object"
+            f"{self.declared_by} needs that id: `ctl adopt` shows the other object and takes it over"
         )
 
 
@@ -71,8 +71,12 @@ def plan_against_live(
     *,
     owner: str,
     digest: Digest,
+    adopted: Collection[ObjectKey] = (),
 ) -> Plan:
-    """Compare with what the gateway holds. `applied` has the hash of what was last written of each object."""
+    """Compare with what the gateway holds. `applied` has the hash of what was last written of each object.
+
+    What is `adopted` is overwritten although it is not ours yet.
+    """
     steps: list[Step] = []
     foreign: list[Foreign] = []
     unchanged = 0
@@ -84,7 +88,7 @@ def plan_against_live(
         if found is None:
             reason = Reason.DRIFTED if as_before else Reason.DECLARED
             steps.append(Step(Action.CREATE, item.key, reason, item))
-        elif found.owner != owner:
+        elif found.owner != owner and item.key not in adopted:
             foreign.append(Foreign(item.key, item.declared_by))
         elif changes := differences(item.body, found.body, digest):
             reason = Reason.DRIFTED if as_before else Reason.CHANGED
@@ -116,9 +120,11 @@ def plan_against_applied(wanted: Iterable[GatewayObject], applied: Mapping[Objec
     return Plan(ordered(steps), (), unchanged)
 
 
-def leave_foreign(plan: Plan, live: Mapping[ObjectKey, LiveObject], *, owner: str) -> Plan:
+def leave_foreign(
+    plan: Plan, live: Mapping[ObjectKey, LiveObject], *, owner: str, adopted: Collection[ObjectKey] = ()
+) -> Plan:
     """The plan without the steps that would touch what is not ours."""
-    theirs = {key for key, found in live.items() if found.owner != owner}
+    theirs = {key for key, found in live.items() if found.owner != owner and key not in adopted}
     foreign = [
         Foreign(step.key, step.wanted.declared_by)
         for step in plan.steps
@@ -126,6 +132,17 @@ def leave_foreign(plan: Plan, live: Mapping[ObjectKey, LiveObject], *, owner: st
     ]
     steps = tuple(step for step in plan.steps if step.key not in theirs)
     return Plan(steps, plan.foreign + tuple(foreign), plan.unchanged)
+
+
+def without_drift(plan: Plan, applied: Mapping[ObjectKey, str]) -> tuple[Plan, tuple[Step, ...]]:
+    """The plan without what would undo an edit by hand, and those steps apart."""
+    drift = tuple(
+        step
+        for step in plan.steps
+        if step.reason is Reason.DRIFTED or (step.action is Action.DELETE and step.key not in applied)
+    )
+    apart = {step.key for step in drift}
+    return replace(plan, steps=tuple(step for step in plan.steps if step.key not in apart)), drift
 
 
 def ordered(steps: Iterable[Step]) -> tuple[Step, ...]:

@@ -8,6 +8,8 @@ from controlplane.core.diff import Digest, FieldChange, LiveObject, differences
 from controlplane.core.objects import GatewayObject, ObjectKey
 from controlplane.core.plan import Action
 
+REMOVED_BY_HAND = FieldChange("", "there", "removed by hand")
+
 Objects = Mapping[ObjectKey, GatewayObject]
 
 
@@ -136,8 +138,19 @@ class ThreeWay:
             return ()
         found = self.live.get(key)
         if found is None:
-            return (FieldChange("", "there", "removed by hand"),)
+            return (REMOVED_BY_HAND,)
         return by_hand(differences(prior.body, found.body, self.digest))
+
+
+def recorded(
+    key: ObjectKey, declared_by: str, drift: tuple[FieldChange, ...], written: str | None
+) -> ObjectStep:
+    """The step that undoes drift which was seen before; `written` is the hash of what was last written."""
+    if written is None:
+        return ObjectStep(Action.DELETE, key, declared_by, Verdict.DRIFT, (), drift)
+    action = Action.CREATE if drift == (REMOVED_BY_HAND,) else Action.UPDATE
+    back = by_hand(drift) if action is Action.UPDATE else ()
+    return ObjectStep(action, key, declared_by, Verdict.DRIFT, back, drift, written)
 
 
 def by_hand(changes: tuple[FieldChange, ...]) -> tuple[FieldChange, ...]:

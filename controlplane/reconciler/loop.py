@@ -76,7 +76,7 @@ class GatewayLoop:
         raise LeadershipLost(f"this replica leads {self.name} no longer")
 
     def _note(self, report: PassReport, *, look: bool) -> None:
-        calm = report.state == State.CONVERGED
+        calm = report.state in (State.CONVERGED, State.DRIFTED)
         self._failures = 0 if calm else self._failures + 1
         write = log.debug if calm else log.warning
         write(

@@ -1,7 +1,7 @@
 """One pass over one gateway: gather, plan, apply, record."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 import structlog
@@ -11,13 +11,16 @@ from controlplane.core.abilities import Abilities
 from controlplane.core.compile import Compiled, Compiler
 from controlplane.core.desired import DesiredState
 from controlplane.core.diff import Digest, LiveObject
+from controlplane.core.gateways import Drift
 from controlplane.core.objects import ObjectKey
 from controlplane.core.plan import Plan, Reason, leave_foreign, plan_against_applied, plan_against_live
 from controlplane.errors import GatewayUnavailable, Problem, SluiceError, StoreUnavailable
 from controlplane.gateway.driver import Gateway
 from controlplane.logs import where
 from controlplane.reconciler.applying import Result, apply
+from controlplane.reconciler.drift import DriftWatch
 from controlplane.reconciler.status import LeadershipLost, State
+from controlplane.store.drift import Orders
 from controlplane.store.reconciling import GatewayRecord, ObjectResult, PassReport, ReconcilingStore
 
 log = structlog.get_logger(__name__)
@@ -42,20 +45,25 @@ class GatewayPass:
     applied: dict[ObjectKey, str] = field(default_factory=dict)
     plugins: frozenset[str] | None = None
     """What the gateway lists; None until it has been asked."""
+    drift: DriftWatch = field(default_factory=DriftWatch)
 
     async def recall(self) -> None:
         """Read back what was written before this replica led. Raises StoreUnavailable."""
         self.applied = dict(await self.store.applied(self.record.id))
+        self.drift = DriftWatch.recalled(await self.store.standing_drift(self.record.id))
 
     async def run(self, desired: DesiredState, *, look: bool) -> PassReport:
-        """One pass. With `look` the gateway is read and drift is healed; without, only what changed is sent.
+        """One pass. With `look` the gateway is read for drift; without, only what changed is sent.
 
         Raises StoreUnavailable and LeadershipLost; a gateway in trouble is told in the report.
         """
         try:
+            orders = await self.store.orders(self.record.id)
+            look = look or orders.heal_asked_at is not None
             compiled = self.compiler.compile(desired, self._now(), await self._abilities(look=look))
-            plan = await self._plan(compiled, look=look)
+            plan = await self._plan(compiled, orders, look=look)
             results = await self._apply(plan)
+            await self._carried_out(orders, results)
         except (StoreUnavailable, LeadershipLost):
             raise
         except GatewayUnavailable as error:
@@ -84,14 +92,24 @@ class GatewayPass:
         await self.store.record(report, [])
         return report
 
-    async def _plan(self, compiled: Compiled, *, look: bool) -> Plan:
+    async def _plan(self, compiled: Compiled, orders: Orders, *, look: bool) -> Plan:
         if not look:
             plan = plan_against_applied(compiled.objects, self.applied)
             if len(plan.steps) <= _MOST_ASKED_FOR:
                 there = await self.gateway.find([step.key for step in plan.steps])
-                return leave_foreign(plan, there, owner=self.owner)
+                return leave_foreign(plan, there, owner=self.owner, adopted=orders.adopted)
         live = await self.gateway.read()
-        plan = plan_against_live(compiled.objects, live, self.applied, owner=self.owner, digest=self.digest)
+        plan = plan_against_live(
+            compiled.objects,
+            live,
+            self.applied,
+            owner=self.owner,
+            digest=self.digest,
+            adopted=orders.adopted,
+        )
+        heal = self.record.drift is Drift.HEAL or orders.heal_asked_at is not None
+        plan, found = self.drift.seen(plan, self.applied, heal=heal)
+        await self.store.record_look(self.record.id, self._now(), self.drift.standing, found)
         await self._take_stock(compiled, plan, live)
         return plan
 
@@ -122,7 +140,17 @@ class GatewayPass:
                 raise LeadershipLost(f"another replica may lead {self.record.name} now; this pass ends here")
         return done
 
+    async def _carried_out(self, orders: Orders, results: Sequence[Result]) -> None:
+        """Orders are done once their writes are; what failed is tried again with the next pass."""
+        failed = {result.step.key for result in results if not result.ok}
+        taken = [result.step.key for result in results if result.ok and result.step.key in orders.adopted]
+        undone = orders.heal_asked_at is not None and not failed & self.drift.known.keys()
+        if undone or taken:
+            done = orders if undone else replace(orders, heal_asked_at=None)
+            await self.store.carried_out(self.record.id, done, taken)
+
     def _remember(self, results: Sequence[Result]) -> None:
+        self.drift.written(result.step.key for result in results if result.ok)
         for result in results:
             if result.ok and result.step.wanted is not None:
                 self.applied[result.step.key] = result.step.wanted.hash
@@ -145,11 +173,13 @@ class GatewayPass:
         if troubles:
             more = f" (and {len(troubles) - 1} more)" if len(troubles) > 1 else ""
             return self._report(State.DEGRADED, revision, error=troubles[0] + more)
+        if self.drift.standing:
+            return self._report(State.DRIFTED, revision, error=str(self.drift))
         return self._report(State.CONVERGED, revision)
 
     def _report(self, state: State, revision: int, error: str | None = None) -> PassReport:
         # A revision counts as applied only where all of it is.
-        applied = revision if state is State.CONVERGED else None
+        applied = revision if state in (State.CONVERGED, State.DRIFTED) else None
         return PassReport(self.record.id, self._now(), self.replica, 0, state.value, applied, error)
 
     def _foreign_results(self, plan: Plan) -> list[ObjectResult]:

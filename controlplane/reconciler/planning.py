@@ -21,7 +21,7 @@ from controlplane.core.objects import ObjectKey
 from controlplane.core.reached import reached
 from controlplane.core.safety import Refusal
 from controlplane.core.spec import Document
-from controlplane.core.verdicts import ThreeWay
+from controlplane.core.verdicts import GatewaySteps, ObjectStep, ThreeWay, recorded
 from controlplane.errors import GatewayRefused, GatewayUnavailable, InvalidSpec, PreconditionFailed
 from controlplane.reconciler.passes import GatewayPass
 from controlplane.reconciler.plan_checks import own_document, pruned, refused, unenforced
@@ -133,7 +133,8 @@ class Planner:
         status = await self._store.status(record.id)
         calm = status.state in _CALM and status.applied_revision >= current.revision
         if calm and not wanted.changes and not options.refresh:
-            return GatewayPlan(record.name, status), None
+            return GatewayPlan(record.name, status, GatewaySteps(await self._recorded(record))), None
+        orders = await self._store.orders(record.id)
         work = self._make_pass(record, lambda: False)
         try:
             after = await asyncio.to_thread(work.compiler.compile, wanted.state, moment, record.abilities)
@@ -146,6 +147,7 @@ class Planner:
                 await self._store.applied(record.id),
                 work.owner,
                 work.digest,
+                adopted=orders.adopted,
             )
             return await self._judged(record, status, work, sides, after, options), after
         finally:
@@ -169,7 +171,16 @@ class Planner:
             ours = {key for key, found in live.items() if found.owner == work.owner}
             keys = touched | set(sides.after) | ours
         steps = sides.judge(keys)
+        if not options.refresh or live is None:
+            # What is not looked at is as the last look found it.
+            seen = tuple(step for step in await self._recorded(record) if step.key not in keys)
+            steps = GatewaySteps(steps.steps + seen, steps.collisions)
         return GatewayPlan(record.name, status, steps, live is not None, trouble, after.problems)
+
+    async def _recorded(self, record: GatewayRecord) -> tuple[ObjectStep, ...]:
+        """The drift that stands, as the last look at the whole gateway found it."""
+        found = await self._store.standing_drift(record.id)
+        return tuple(recorded(item.key, item.declared_by, item.changes, item.hash) for item in found)
 
 
 async def _look(

@@ -16,6 +16,7 @@ from controlplane.reconciler.loop import GatewayLoop
 from controlplane.reconciler.passes import GatewayPass
 from controlplane.reconciler.status import State
 from controlplane.store.database import TROUBLES
+from controlplane.store.drift import ORDERS
 from controlplane.store.reconciling import GatewayRecord, PassReport, ReconcilingStore
 from controlplane.store.writes import CHANNEL
 
@@ -125,11 +126,18 @@ class Reconciler:
         connection = await self._connect()
         try:
             connection.add_termination_listener(lambda _: lost.set())
-            await connection.add_listener(CHANNEL, lambda *_: self._news.set())
+            await connection.add_listener(CHANNEL, self._heard)
             self._news.set()  # what was committed while nobody listened
             await lost.wait()
         finally:
             connection.terminate()
+
+    def _heard(self, *news: object) -> None:
+        """Another revision, or orders for the loops although nothing is declared anew."""
+        self._news.set()
+        if news[-1] == ORDERS:
+            for _, loop, _ in self._loops.values():
+                loop.wake()
 
 
 def _report_crash(task: asyncio.Task[None]) -> None:

@@ -9,6 +9,8 @@ class State(StrEnum):
     """Where a gateway stands."""
 
     CONVERGED = "converged"
+    DRIFTED = "drifted"
+    """Everything declared is there, beside edits by hand that are only to be reported."""
     PENDING = "pending"
     DEGRADED = "degraded"
     UNREACHABLE = "unreachable"

@@ -1,11 +1,12 @@
 """What the REST API asks of the store."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Protocol
 from uuid import UUID
 
 from controlplane.core.abilities import Abilities
 from controlplane.core.access import Reach
+from controlplane.core.objects import ObjectKey
 from controlplane.core.spec import Document
 from controlplane.store.accounts import Accounts
 from controlplane.store.audit import Audit
@@ -110,6 +111,12 @@ class DeclaredStore(Protocol):
 
     async def gateway_status(self, gateway: UUID) -> GatewayStatus:
         """How a gateway stands."""
+
+    async def heal(self, gateways: Sequence[str] | None) -> None:
+        """Have the drift of these gateways undone, by name, or of all of them."""
+
+    async def adopt(self, gateway: str, keys: Collection[ObjectKey], author: Author) -> None:
+        """Let objects without our label be taken over once they are declared; audited."""
 
     async def held_objects(
         self, gateway: UUID, after: tuple[str, str] | None, limit: int

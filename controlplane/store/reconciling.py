@@ -10,15 +10,17 @@ from uuid import UUID
 from controlplane.core.abilities import OURS, Abilities
 from controlplane.core.contexts import CounterStore
 from controlplane.core.desired import DesiredState
-from controlplane.core.gateways import GatewaySpec
+from controlplane.core.diff import FieldChange
+from controlplane.core.gateways import Drift, GatewaySpec
 from controlplane.core.objects import Kind as ObjectKind
 from controlplane.core.objects import ObjectKey
 from controlplane.core.secrets import SecretRef
 from controlplane.errors import CannotUnseal
-from controlplane.store import documents, rows
+from controlplane.store import documents, drift, rows
 from controlplane.store.database import Database
 from controlplane.store.desired import DesiredReader
 from controlplane.store.documents import Secrets
+from controlplane.store.drift import Orders, StandingDrift
 from controlplane.store.records import GatewayStatus, Kind, Spec
 from controlplane.store.rows import Row
 from controlplane.store.seal import Sealer
@@ -37,6 +39,7 @@ class GatewayRecord:
     admin_key: str
     counters: CounterStore
     version: int
+    drift: Drift = Drift.HEAL
     trouble: str | None = None
     """Why it cannot be used as it is declared."""
     abilities: Abilities = OURS
@@ -103,8 +106,9 @@ class ReconcilingStore:
             texts = self._texts(Kind.GATEWAY, row.id, row.secrets)
             counters = self._counters(row.id, texts.get("redis_url"))
         except (CannotUnseal, ValueError) as error:
-            return GatewayRecord(row.id, row.name, url, "", CounterStore(), row.version, str(error))
-        return GatewayRecord(row.id, row.name, url, texts.get("admin_key", ""), counters, row.version)
+            return GatewayRecord(row.id, row.name, url, "", CounterStore(), row.version, trouble=str(error))
+        admin_key, mode = texts.get("admin_key", ""), cast(GatewaySpec, spec).drift
+        return GatewayRecord(row.id, row.name, url, admin_key, counters, row.version, mode)
 
     async def unseal(self, names: Iterable[str]) -> Mapping[str, str]:
         """The texts of secrets, by the names of their handles; one that cannot be read is left out."""
@@ -142,6 +146,35 @@ class ReconcilingStore:
         return {
             ObjectKey(ObjectKind(record["kind"]), record["object_id"]): record["hash"] for record in found
         }
+
+    async def orders(self, gateway: UUID) -> Orders:
+        """What people want of the gateway's next pass."""
+        async with self._database.connection() as connection:
+            return await drift.orders_of(connection, gateway)
+
+    async def carried_out(self, gateway: UUID, orders: Orders, taken: Sequence[ObjectKey]) -> None:
+        """The orders are done: drift is undone, and these objects are taken over."""
+        async with self._database.transaction() as connection:
+            if orders.heal_asked_at is not None:
+                await drift.healed(connection, gateway, orders.heal_asked_at)
+            if taken:
+                await drift.adoption_ends(connection, gateway, taken)
+
+    async def record_look(
+        self,
+        gateway: UUID,
+        looked_at: datetime,
+        standing: Mapping[ObjectKey, tuple[FieldChange, ...]],
+        found: int,
+    ) -> None:
+        """Keep the drift that a look at the whole gateway found and left, and how much of it is new."""
+        async with self._database.transaction() as connection:
+            await drift.record_look(connection, gateway, looked_at, standing, found=found)
+
+    async def standing_drift(self, gateway: UUID) -> Sequence[StandingDrift]:
+        """The drift of a gateway as it was last seen."""
+        async with self._database.connection() as connection:
+            return await drift.standing_drift(connection, gateway)
 
     async def status(self, gateway: UUID) -> GatewayStatus:
         """How a gateway stands."""
@@ -203,7 +236,8 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, CASE WHEN $6 = 'applied' THEN $8::timestampt
 ON CONFLICT (gateway_id, kind, object_id) DO UPDATE SET
     hash = coalesce(excluded.hash, inventory.hash), declared_by = excluded.declared_by,
     state = excluded.state, error = excluded.error,
-    applied_at = coalesce(excluded.applied_at, inventory.applied_at)
+    applied_at = coalesce(excluded.applied_at, inventory.applied_at),
+    drift = CASE WHEN excluded.hash IS NULL THEN inventory.drift END
 """
 
 _UPSERT_STATE = """

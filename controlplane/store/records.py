@@ -177,6 +177,14 @@ class GatewayStatus:
     leader: str = ""
     objects: Mapping[str, int] = field(default_factory=dict)
     """How many objects are `applied` and how many `failed`."""
+    looked_at: datetime | None = None
+    """When the whole gateway was last read, and drift was looked for."""
+    drift: int = 0
+    """How many objects are not as they were written, and nobody has undone it."""
+    drift_found: int = 0
+    """How many edits by hand were ever found."""
+    healing: bool = False
+    """Drift is to be undone with the next pass."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,20 +15,23 @@ _OF_TENANT = """declared_by IN (
 async def gateway_status(connection: Connection, gateway: UUID) -> GatewayStatus:
     """How a gateway stands; one that is behind the newest revision is pending."""
     state = await connection.fetchrow(
-        "SELECT state, last_pass, applied_revision, writes, error, leader FROM gateway_state "
+        "SELECT state, last_pass, applied_revision, writes, error, leader, looked_at, drift_found, "
+        "heal_asked_at IS NOT NULL AS healing FROM gateway_state "
         "WHERE gateway_id = $1",
         gateway,
     )
     counts = await connection.fetch(
-        "SELECT state, count(*) AS number FROM inventory WHERE gateway_id = $1 GROUP BY state",
+        "SELECT state, count(*) AS number, count(drift) AS drift FROM inventory WHERE gateway_id = $1 "
+        "GROUP BY state",
         gateway,
     )
     newest = await connection.fetchval("SELECT coalesce(max(id), 0) FROM revision")
     objects = {record["state"]: record["number"] for record in counts}
     if state is None:
         return GatewayStatus(objects=objects)
-    status = GatewayStatus(**state, objects=objects)
-    behind = status.state == "converged" and status.applied_revision < newest
+    drift = sum(record["drift"] for record in counts)
+    status = GatewayStatus(**state, objects=objects, drift=drift)
+    behind = status.state in ("converged", "drifted") and status.applied_revision < newest
     return replace(status, state="pending") if behind else status
 
 

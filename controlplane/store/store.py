@@ -3,7 +3,7 @@
 import base64
 import binascii
 import re
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from random import SystemRandom
@@ -13,11 +13,12 @@ from uuid import UUID
 from controlplane.core.abilities import Abilities
 from controlplane.core.access import Reach
 from controlplane.core.apikeys import RandomSource
+from controlplane.core.objects import ObjectKey
 from controlplane.core.spec import Document
 from controlplane.core.text import NAME_PATTERN, visible
 from controlplane.errors import InvalidRequest, InvalidSettings, InvalidSpec, NotFound, Problem
 from controlplane.settings import Settings
-from controlplane.store import documents, rows
+from controlplane.store import documents, drift, rows
 from controlplane.store.accounts import Accounts
 from controlplane.store.applying import apply_document
 from controlplane.store.audit import Audit, Entry, add_to_audit
@@ -160,6 +161,22 @@ class Store:
     async def gateway_status(self, gateway: UUID) -> GatewayStatus:
         async with self.database.connection() as connection:
             return await gateway_status(connection, gateway)
+
+    async def heal(self, gateways: Sequence[str] | None) -> None:
+        async with self.database.transaction() as connection:
+            ids = None
+            if gateways is not None:
+                found = await connection.fetch("SELECT id FROM gateway WHERE name = ANY($1)", list(gateways))
+                ids = [record["id"] for record in found]
+            await drift.order_heal(connection, ids)
+
+    async def adopt(self, gateway: str, keys: Collection[ObjectKey], author: Author) -> None:
+        async with self.database.transaction() as connection:
+            row = await self._find(connection, Kind.GATEWAY, gateway, to_write=True)
+            await drift.adopt(connection, row.id, keys)
+            taken = {"adopted": sorted(map(str, keys))}
+            entry = Entry("adopt", Kind.GATEWAY, row.id, row.name, after=taken)
+            await add_to_audit(connection, self.sealer, author, [entry])
 
     async def held_objects(
         self, gateway: UUID, after: tuple[str, str] | None, limit: int

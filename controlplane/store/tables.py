@@ -159,6 +159,12 @@ class GatewayState(Base, table=True):
     leader: str = _text(default="")
     plugins: list[str] | None = Field(default=None, sa_type=JSONB, nullable=True)
     """What the gateway lists; None until it has been asked."""
+    looked_at: datetime | None = _moment(default=None, nullable=True)
+    """When the whole gateway was last read."""
+    drift_found: int = Field(default=0, sa_type=BigInteger)
+    """How many edits by hand were ever found."""
+    heal_asked_at: datetime | None = _moment(default=None, nullable=True)
+    """Somebody wants its drift undone, whatever the gateway's own mode."""
 
 
 class Inventory(Base, table=True):
@@ -173,6 +179,16 @@ class Inventory(Base, table=True):
     state: str = _text()
     error: str | None = _text(default=None)
     applied_at: datetime | None = _moment(default=None, nullable=True)
+    drift: list[Json] | None = Field(default=None, sa_type=JSONB, nullable=True)
+    """What somebody changed on the gateway and nobody has undone, field by field."""
+
+
+class Adoption(Base, table=True):
+    """An object without our label that may be taken over once it is declared."""
+
+    gateway_id: UUID = _reference("gateway.id", cascade=True, primary=True)
+    kind: str = _text(primary_key=True)
+    object_id: str = _text(primary_key=True)
 
 
 class Revision(Base, table=True):
