@@ -239,9 +239,12 @@ class _Routes:
             balancer=_balancer(spec),
             fallback=[strategy.value for strategy in spec.fallback],
             timeout_ms=round(spec.timeout_s * 1000),
+            methods=("POST", "OPTIONS") if spec.guards.cors and model is None else ("POST",),
+            max_body_bytes=spec.guards.max_body_bytes,
             model=model,
             exhausted=exhausted(self.queue, self.placements, members),
             rejection=REJECTION,
+            pins={("plugins", "ai-proxy-multi", "max_req_body_size"): spec.guards.max_body_bytes},
         )
 
 

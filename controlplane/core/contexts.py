@@ -95,6 +95,7 @@ class PolicyContext(Context):
     strategy: str = "total_tokens"
     budgets: Sequence[Mapping[str, Any]] = ()  # Any: the limits of token-budget
     output_cap: int | None = None
+    guards: Mapping[str, Any] = field(default_factory=dict)  # Any: configurations of plugins, by name
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +110,8 @@ class RouteContext(Context):
     balancer: Mapping[str, str]
     fallback: Sequence[str]
     timeout_ms: int
+    methods: Sequence[str] = ("POST",)
+    max_body_bytes: int | None = None
     model: str | None = None
     """The `model` of the body that picks this route."""
     exhausted: Sequence[Any] | None = None  # Any: a nested expression of the gateway

@@ -11,7 +11,6 @@ from enum import StrEnum
 from controlplane.core.abilities import STOCK, Abilities
 from controlplane.core.above import Above
 from controlplane.core.desired import DesiredState
-from controlplane.core.guards import Guards
 from controlplane.core.levels import QUEUE, QUEUE_HEADER, QUEUE_KEY, Slot
 from controlplane.core.limits import Limit, Meter, Mode, Then
 from controlplane.core.spec import Balancer, Fallback, MemberSpec, ProviderType, QueueSpec
@@ -230,9 +229,6 @@ def _unsupported_parts(queue: QueueSpec) -> Iterator[Problem]:
     if queue.balancer in (Balancer.SEMANTIC, Balancer.SCORE):
         remedy = "use roundrobin or chash"
         yield Problem("balancer", f"`balancer: {queue.balancer}` is not available yet", remedy)
-    for name, value in queue.guards:
-        if value != Guards.model_fields[name].default and name != "max_output_tokens":
-            yield Problem(f"guards.{name}", f"the guard {name} is not enforced yet", _LATER)
 
 
 def _clashes(placed: Sequence[Placement], queue: QueueSpec) -> Iterator[Problem]:

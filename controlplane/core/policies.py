@@ -9,6 +9,7 @@ from controlplane.core.budgets import budget_limits, output_cap
 from controlplane.core.contexts import CounterStore, Labels, PolicyContext
 from controlplane.core.desired import Queue
 from controlplane.core.enforcement import Mechanism, Placement, Placements
+from controlplane.core.guards import guard_plugins
 from controlplane.core.levels import LEVELS_HEADER, STRATEGIES
 from controlplane.core.limits import Limit
 from controlplane.core.objects import Json, Kind, ObjectKey
@@ -63,6 +64,7 @@ def queue_policy(
     buckets = [_bucket(headers, item) for item in placements.of(Mechanism.BUCKET)]
     members = [_member_rule(headers, item) for item in placements.of(Mechanism.MEMBER)]
     budgets = budget_limits(queue, placements.of(Mechanism.BUDGET))
+    guards = guard_plugins(queue.spec.guards, queue.spec.name)
     return PolicyContext(
         ObjectKey(Kind.PLUGIN_CONFIG, object_id),
         labels,
@@ -76,9 +78,11 @@ def queue_policy(
         bucket=buckets[0] if buckets else None,
         members=members,
         strategy=STRATEGIES[placements.strategy],
+        guards=guards,
         budgets=budgets,
         output_cap=output_cap(queue, placements.of(Mechanism.BUDGET)) if budgets else None,
         pins={
+            **{("plugins", name): conf for name, conf in guards.items()},
             ("plugins", "proxy-rewrite", "headers", "set"): headers.values,
             ("plugins", "limit-count", "rules"): counts or None,
             ("plugins", "limit-conn", "rules"): concurrency or None,

@@ -36,6 +36,14 @@ def _printable(value: str) -> str:
     return value
 
 
+def printable_lines(value: str) -> str:
+    """The text, which may have several lines; raises ValueError for what cannot be stored."""
+    for char in value:
+        if char not in "\t\n" and unicodedata.category(char) in ("Cc", "Cs"):
+            raise ValueError(f"has the character U+{ord(char):04X}, which cannot be stored; remove it")
+    return value
+
+
 def _secret_text(value: SecretStr) -> SecretStr:
     for char in value.get_secret_value():
         if char not in "\t\n\r" and unicodedata.category(char) in ("Cc", "Cs"):

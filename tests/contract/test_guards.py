@@ -1,0 +1,122 @@
+"""The guards of a queue let through on a gateway what was declared, and nothing else."""
+
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.contract.declared import CHAT, HELLO, Declared, unique
+
+# Any: JSON.
+
+MESSAGES = "/queues/support/v1/messages"
+RESPONSES = "/queues/support/v1/responses"
+EMBEDDINGS = "/queues/support/v1/embeddings"
+
+
+async def guarded(declared: Declared, **guards: Any) -> None:
+    await declared.declare(unique([], guards=guards))
+    await declared.ready(CHAT)
+
+
+def saying(*texts: str, role: str = "user") -> dict[str, Any]:
+    return {"messages": [{"role": role, "content": text} for text in texts]}
+
+
+async def code(declared: Declared, body: Any = None, path: str = CHAT, **headers: str) -> int:
+    return (await declared.call(path, body, **headers)).status_code
+
+
+async def test_a_request_without_a_required_header_is_refused(declared: Declared) -> None:
+    await guarded(declared, required_headers=["x-ticket"])
+    assert [await code(declared), await code(declared, X_Ticket="1")] == [400, 200]
+
+
+async def test_nothing_of_the_conversation_may_match_a_denied_pattern(declared: Declared) -> None:
+    await guarded(declared, deny_patterns=["(?i)password"])
+    assert await code(declared) == 200
+    assert await code(declared, saying("My PassWord is x")) == 400
+    assert await code(declared, saying("password", "and now something else")) == 400
+    assert await code(declared, saying("the password", role="system")) == 400
+    anthropic = {"model": "x", "max_tokens": 5, **saying("the password")}
+    assert await code(declared, anthropic, MESSAGES) == 400
+    assert await code(declared, {"model": "x", "input": "the password"}, RESPONSES) == 400
+    assert await code(declared, {"model": "x", "input": "the password"}, EMBEDDINGS) == 400
+    assert await code(declared, {"model": "x", "input": "hi"}, EMBEDDINGS) == 200
+
+
+async def test_the_conversation_must_match_an_allowed_pattern(declared: Declared) -> None:
+    await guarded(declared, allow_patterns=["^weather", "^traffic"])
+    assert await code(declared, saying("weather in Rome")) == 200
+    assert await code(declared, saying("tell me a joke")) == 400
+
+
+async def test_a_system_prompt_is_said_before_everything_else(declared: Declared) -> None:
+    await guarded(declared, system_prompt="Answer briefly.\nBe kind.")
+    assert await code(declared) == 200
+    seen = declared.target.mock.requests[-1].body
+    assert [one["role"] for one in seen["messages"]] == ["system", "user"]
+    assert seen["messages"][0]["content"] == "Answer briefly.\nBe kind."
+
+
+async def test_only_the_listed_models_may_be_asked_for(declared: Declared) -> None:
+    await guarded(declared, models=["gpt-4o-mini"])
+    plain = "/v1/chat/completions"
+    assert await code(declared) == 200
+    assert await code(declared, {**HELLO, "model": "gpt-4o-mini"}) == 200
+    assert await code(declared, {**HELLO, "model": "o9-pro"}) == 400
+    assert await code(declared, {**HELLO, "model": "support"}, plain) == 200
+
+
+async def test_an_answer_is_capped(declared: Declared) -> None:
+    await guarded(declared, max_output_tokens=7)
+    assert await code(declared, {**HELLO, "max_tokens": 500}) == 200
+    assert declared.target.mock.requests[-1].body["max_completion_tokens"] == 7
+
+
+async def test_a_body_that_is_too_large_is_refused(declared: Declared) -> None:
+    await guarded(declared, max_body_bytes=500)
+    assert await code(declared) == 200
+    assert await code(declared, saying("x" * 600)) == 413
+
+
+@pytest.mark.parametrize("guard", [{"deny_patterns": ["zzz"]}, {"models": ["a"]}, {"system_prompt": "Hi."}])
+async def test_a_large_body_is_refused_by_whichever_guard_reads_it_first(
+    declared: Declared, guard: dict[str, Any]
+) -> None:
+    await guarded(declared, max_body_bytes=500, **guard)
+    assert await code(declared, saying("x" * 600)) in (400, 413)
+
+
+@pytest.mark.parametrize(
+    ("guards", "wanted"),
+    [
+        ({"allow_ips": ["127.0.0.0/8", "::1"]}, 200),
+        ({"allow_ips": ["203.0.113.7"]}, 403),
+        ({"deny_ips": ["127.0.0.1", "::1"]}, 403),
+        ({"deny_ips": ["203.0.113.0/24"]}, 200),
+    ],
+)
+async def test_addresses_are_let_in_or_kept_out(declared: Declared, guards: Any, wanted: int) -> None:
+    await guarded(declared, **guards)
+    assert await code(declared) == wanted
+
+
+async def test_a_page_of_an_allowed_origin_may_call(declared: Declared) -> None:
+    cors = {"origins": ["https://app.example"], "headers": ["authorization"], "credentials": True}
+    await guarded(declared, cors=cors)
+    before = {"Origin": "https://app.example", "Access-Control-Request-Method": "POST"}
+    preflight = await declared.client.options(CHAT, headers=before)
+    assert preflight.status_code == 200
+    assert preflight.headers["access-control-allow-origin"] == "https://app.example"
+    assert preflight.headers["access-control-allow-credentials"] == "true"
+    assert (await declared.call(CHAT, Origin="https://app.example")).headers[
+        "access-control-allow-origin"
+    ] == "https://app.example"
+    foreign = await declared.call(CHAT, Origin="https://evil.example")
+    assert "access-control-allow-origin" not in foreign.headers
+    refused: httpx.Response = await declared.call(CHAT, key=None, Origin="https://app.example")
+    assert (refused.status_code, refused.headers["access-control-allow-origin"]) == (
+        401,
+        "https://app.example",
+    )
