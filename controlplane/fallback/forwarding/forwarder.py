@@ -159,7 +159,10 @@ def _host(context: Context, upstream: Upstream, node: Node) -> str:
 
 
 def _target(context: Context) -> str:
-    path = quote(context.address.path, safe="/%:@!$&'()*+,;=~-._", errors="surrogateescape")
+    """The address as the client wrote it, for a node may tell spellings apart that we take for the same."""
+    path = context.address.raw.partition("?")[0].partition("#")[0]
+    if not path.startswith("/"):
+        path = quote(context.address.path, safe="/%:@!$&'()*+,;=~-._", errors="surrogateescape")
     return f"{path}?{context.query}" if context.query else path
 
 

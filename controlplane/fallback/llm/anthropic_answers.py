@@ -21,7 +21,7 @@ class UnusableAnswer(ValueError):
     """The provider's answer has nothing that could be turned into a message."""
 
 
-def to_message(answer: Json, names: ToolNames, model: str | None) -> Json:
+def to_message(answer: Json, names: ToolNames, model: str) -> Json:
     """The message of a chat completion; an error becomes Anthropic's shape of it."""
     if answer.get("error"):
         return _error(answer["error"])
@@ -33,7 +33,7 @@ def to_message(answer: Json, names: ToolNames, model: str | None) -> Json:
     message: Json = {
         "type": "message",
         "role": "assistant",
-        "model": model or answer.get("model"),
+        "model": model,
         "content": content or [{"type": "text", "text": ""}],
         "stop_reason": STOP_REASONS.get(str(choice.get("finish_reason")), "end_turn"),
         "usage": usage_of(part(answer, "usage"), always_details=True),

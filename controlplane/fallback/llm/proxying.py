@@ -222,7 +222,7 @@ class _Attempt:
             return Passed(answer.status, body)
         if self._names is not None:
             try:
-                model = context.values.get("llm_model")
+                model = context.values.get("llm_model", "")
                 parsed = to_message(parsed, self._names, model)
             except UnusableAnswer as error:
                 return Reply(500, str(error))
