@@ -49,6 +49,12 @@ class Settings(BaseModel):
     oidc_client_id: str | None = Field(None, description="our name at the identity provider")
     oidc_client_secret: SecretStr | None = Field(None, description="our secret at the identity provider")
 
+    base_domain: str | None = Field(
+        None,
+        pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)+$",
+        max_length=180,
+        description="tenants with a subdomain are served under it alone: acme.<base domain>",
+    )
     owner: str = Field("sluice", pattern=r"^[a-z0-9][a-z0-9-]{0,30}$", description="our label on a gateway")
     url: str | None = Field(None, description="where `ctl` finds the admin service")
     token: SecretStr | None = Field(None, description="the token that `ctl` sends")

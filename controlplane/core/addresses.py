@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from urllib.parse import urlsplit
 
-from controlplane.core.desired import Provider, Queue
+from controlplane.core.desired import Provider, Queue, Tenant
 from controlplane.core.spec import MemberSpec, ProviderType
 
 CHAT = "/v1/chat/completions"
@@ -50,6 +50,13 @@ def protocols(members: Sequence[MemberSpec], providers: Mapping[str, Provider]) 
 def _has_own_path(provider: Provider) -> bool:
     endpoint = endpoint_override(provider)
     return endpoint is not None and urlsplit(endpoint).path not in ("", "/")
+
+
+def hosts(tenant: Tenant | None, base_domain: str | None) -> list[str]:
+    """The hosts under which what a tenant owns is served; none means every host."""
+    if tenant is None or tenant.spec.subdomain is None or base_domain is None:
+        return []
+    return [f"{tenant.spec.subdomain}.{base_domain}"]
 
 
 def queue_addresses(queue: Queue, spoken: Sequence[str]) -> list[str]:

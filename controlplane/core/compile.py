@@ -11,6 +11,7 @@ from controlplane.core.addresses import (
     EMBEDDINGS,
     MESSAGES,
     RESPONSES,
+    hosts,
     member_addresses,
     members_by_tail,
     protocols,
@@ -54,6 +55,12 @@ class Target:
 
     owner: str
     counters: CounterStore = field(default_factory=CounterStore)
+    base_domain: str | None = None
+    """The domain whose subdomains are the tenants'."""
+
+    def hosts(self, tenant: str | None, desired: DesiredState) -> list[str]:
+        """The hosts under which what a tenant owns is served; none means every host."""
+        return hosts(desired.tenants.get(tenant) if tenant else None, self.base_domain)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +92,12 @@ class Compiler:
             placements = place(queue.spec, abilities, counted_above=above.counts(queue))
             strategies.add(placements.strategy)
             openers = admission.openers(queue)
-            contexts += self.queue(queue, placements, above.of_queue(queue), desired.providers, openers)
+            contexts += self.queue(queue, placements, above.of_queue(queue), desired, openers)
             report += enforcement_report(queue, placements, policy_id(queue.spec.name))
         for provider in admission.providers():
-            contexts += self.provider(provider, above.of_provider(provider), admission.callers(provider))
+            callers = admission.callers(provider)
+            served = self._target.hosts(provider.spec.tenant, desired)
+            contexts += self.provider(provider, above.of_provider(provider), callers, served)
         for key in admission.keys:
             contexts += self.key(key, above.of_key(key))
         contexts += [self.service(meter) for meter in STRATEGIES if meter in strategies]
@@ -119,7 +128,7 @@ class Compiler:
         queue: Queue,
         placements: Placements,
         above: Sequence[Standing],
-        providers: Mapping[str, Provider],
+        desired: DesiredState,
         consumers: Sequence[str] | None,
     ) -> list[Context]:
         """A queue: its policy, and routes for its addresses, its model and each choice of members."""
@@ -134,13 +143,15 @@ class Compiler:
             counters=self._target.counters,
             labels=labels,
         )
+        providers = desired.providers
         spoken = protocols(spec.members, providers)
         tails: dict[tuple[MemberSpec, ...], list[str]] = {spec.members: queue_addresses(queue, spoken)}
         for tail, members in members_by_tail(queue, providers).items():
             tails.setdefault(members, []).extend(member_addresses(queue, tail))
 
         by_model = [protocol for protocol in (CHAT, RESPONSES, EMBEDDINGS, MESSAGES) if protocol in spoken]
-        routes = _Routes(queue, placements, providers, labels)
+        served = self._target.hosts(spec.tenant, desired)
+        routes = _Routes(queue, placements, providers, labels, served)
         return [
             policy,
             *(routes.by_address(number, *each) for number, each in enumerate(tails.items())),
@@ -148,7 +159,11 @@ class Compiler:
         ]
 
     def provider(
-        self, provider: Provider, above: Sequence[Standing], consumers: Sequence[str]
+        self,
+        provider: Provider,
+        above: Sequence[Standing],
+        consumers: Sequence[str],
+        served: Sequence[str],
     ) -> list[Context]:
         """A provider's own address, for keys that list it."""
         name = provider.spec.name
@@ -176,6 +191,7 @@ class Compiler:
             balancer={"algorithm": "roundrobin"},
             fallback=[],
             timeout_ms=60_000,
+            hosts=served,
         )
         return [policy, route]
 
@@ -214,6 +230,7 @@ class _Routes:
     placements: Placements
     providers: Mapping[str, Provider]
     labels: Labels
+    hosts: list[str]
 
     def by_address(self, number: int, members: Sequence[MemberSpec], uris: Sequence[str]) -> Context:
         """A route for paths that name the queue; those after the first name some of its members."""
@@ -239,12 +256,16 @@ class _Routes:
             balancer=_balancer(spec),
             fallback=[strategy.value for strategy in spec.fallback],
             timeout_ms=round(spec.timeout_s * 1000),
+            hosts=self.hosts,
             methods=("POST", "OPTIONS") if spec.guards.cors and model is None else ("POST",),
             max_body_bytes=spec.guards.max_body_bytes,
             model=model,
             exhausted=exhausted(self.queue, self.placements, members),
             rejection=REJECTION,
-            pins={("plugins", "ai-proxy-multi", "max_req_body_size"): spec.guards.max_body_bytes},
+            pins={
+                ("hosts",): self.hosts or None,
+                ("plugins", "ai-proxy-multi", "max_req_body_size"): spec.guards.max_body_bytes,
+            },
         )
 
 

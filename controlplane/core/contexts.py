@@ -110,6 +110,8 @@ class RouteContext(Context):
     balancer: Mapping[str, str]
     fallback: Sequence[str]
     timeout_ms: int
+    hosts: Sequence[str] = ()
+    """The hosts that it answers for; every host without one."""
     methods: Sequence[str] = ("POST",)
     max_body_bytes: int | None = None
     model: str | None = None

@@ -42,7 +42,7 @@ def _pass_maker(settings: Settings, store: Store, work: ReconcilingStore, clock:
         return GatewayPass(
             record=record,
             gateway=ApisixAdmin(record.admin_url, record.admin_key),
-            compiler=Compiler(renderer, Target(settings.owner, record.counters)),
+            compiler=Compiler(renderer, Target(settings.owner, record.counters, settings.base_domain)),
             store=work,
             digest=store.sealer.fingerprint,
             owner=settings.owner,

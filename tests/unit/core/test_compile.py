@@ -14,7 +14,17 @@ from controlplane.core.levels import SLOTS
 from controlplane.core.objects import GatewayObject, Kind, ObjectKey, canonical, resolve
 from controlplane.core.render import BadTemplate, Renderer
 from controlplane.gateway.schema import SchemaSet
-from tests.fixtures.specs import MOMENT, TEMPLATES, compiled, desired, document, documents, member, queue
+from tests.fixtures.specs import (
+    BASE_DOMAIN,
+    MOMENT,
+    TEMPLATES,
+    compiled,
+    desired,
+    document,
+    documents,
+    member,
+    queue,
+)
 
 SCHEMA = Path(__file__).parents[4] / "shared" / "apisix" / "schema-3.18.0.json"
 REDIS = CounterStore("redis.internal", 6380, 2)
@@ -107,6 +117,27 @@ def test_a_queue_is_addressed_by_its_name_and_by_its_uuid() -> None:
         assert f"/v1/chat/completions/queue/{name}" in uris
         for protocol in ("chat/completions", "responses", "embeddings", "messages"):
             assert f"/queues/{name}/v1/{protocol}" in uris
+
+
+def test_what_a_tenant_owns_is_served_under_its_subdomain_alone() -> None:
+    tenants = [{"name": "acme", "subdomain": "shop"}, {"name": "plain"}]
+    queues = [queue(name="own", tenant="acme"), queue(name="bare", tenant="plain"), queue()]
+    providers = [
+        {"name": "openai-main", "type": "openai"},
+        {"name": "deep", "type": "deepseek", "tenant": "acme"},
+    ]
+    found = routes(compiled(document(tenants=tenants, queues=queues, providers=providers)))
+    for name in ("q.own", "q.own.model", "p.deep"):
+        assert found[name]["hosts"] == [f"shop.{BASE_DOMAIN}"]
+    for name in ("q.bare", "q.support", "q.support.model", "p.openai-main"):
+        assert "hosts" not in found[name]
+
+
+def test_without_a_base_domain_every_host_is_served() -> None:
+    target = Target("sluice")
+    values = desired(document(tenants=[{"name": "acme", "subdomain": "shop"}], queues=[queue(tenant="acme")]))
+    result = Compiler(Renderer(FileSystemLoader(TEMPLATES)), target).compile(values, MOMENT)
+    assert not [name for name, body in routes(result).items() if "hosts" in body]
 
 
 def test_the_body_s_model_picks_the_queue() -> None:
