@@ -50,6 +50,7 @@ class UpstreamConnection(asyncio.Protocol):
         "_reusable",
         "_sink",
         "_state",
+        "_stopping",
         "_streams",
         "_timer",
         "_transport",
@@ -71,6 +72,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._sink: Sink | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._paused = False
+        self._stopping = False
 
     async def exchange(self, request: bytes, patience: Patience, streams: tuple[str, ...]) -> Answer:
         """Send one request; see Pool.send."""
@@ -125,6 +127,7 @@ class UpstreamConnection(asyncio.Protocol):
     def stop(self, grace_s: float) -> None:
         if self.closed or self._complete:
             return
+        self._stopping = True
         self.resume()
         self._stop_timer()
         if self._transport.can_write_eof():
@@ -232,7 +235,7 @@ class UpstreamConnection(asyncio.Protocol):
     def _release(self) -> None:
         if self.closed:
             return
-        if self._reusable and not self._paused:
+        if self._reusable and not self._paused and not self._stopping:
             self._pool.give_back(self, self._patience)
         else:
             self._transport.close()

@@ -72,6 +72,8 @@ class Provider(asyncio.Protocol):
         self._send(0, int(gap[1]) / 1000 if gap else 0.0)
 
     def _send(self, number: int, gap_s: float) -> None:
+        if self._transport.is_closing():
+            return
         self._transport.write(_STREAM[number])
         if number + 1 < len(_STREAM):
             self._loop.call_later(gap_s, self._send, number + 1, gap_s)
