@@ -43,7 +43,8 @@ async def record(story: str, target: Target) -> None:
 def _note(step: dict[str, Any], reply: Reply, target: Target) -> None:
     body = parsed(reply.text)
     if step["to"] == "admin":
-        response = {"status": reply.status, "content_type": "application/json", "body": body}
+        kind = reply.headers.get("content-type", "").partition(";")[0]
+        response = {"status": reply.status, "content_type": kind, "body": body}
     else:
         headers = {name: value for name, value in reply.headers.items() if name not in _LEFT_OUT}
         response = {"status": reply.status, "headers": headers, "body": body}

@@ -17,6 +17,7 @@ from controlplane.fallback.admin.checks import Checks
 from controlplane.fallback.admin.kinds import KINDS
 from controlplane.fallback.admin.resources import Resources
 from controlplane.fallback.http.exchange import BodyTooLarge, Exchange
+from controlplane.fallback.http.pages import error_page
 from controlplane.fallback.secrets.keeper import Secrets
 
 MOST_BODY = 1536 * 1024
@@ -55,6 +56,13 @@ class AdminApi:
                 self._authorize(exchange, arguments)
                 exchange.respond(200, [("Content-Type", "text/plain")], self._metrics().encode())
                 return
+            if path.startswith(ROOT) and exchange.method == "OPTIONS":
+                exchange.respond(200, [("Content-Type", "text/plain; charset=utf-8")], b"")
+                return
+            if not _is_ours(exchange.method, path):
+                page = error_page(404) or b""
+                exchange.respond(404, [("Content-Type", "text/html; charset=utf-8")], page)
+                return
             status, body = await self._answer(exchange, unquote(path), arguments)
             if not self._secrets.complete:
                 await self._secrets.fetch()
@@ -68,10 +76,6 @@ class AdminApi:
     async def _answer(self, exchange: Exchange, path: str, arguments: dict[str, str]) -> Answer:
         if path.rstrip("/") == ROOT and exchange.method == "HEAD":
             return answer(200, None)
-        if path.startswith(ROOT) and exchange.method == "OPTIONS":
-            return answer(200, None)
-        if not path.startswith(ROOT + "/") or exchange.method not in _METHODS:
-            raise Refused.saying("not found", 404)
         self._authorize(exchange, arguments)
         parts = [part for part in path[len(ROOT) :].split("/") if part]
         if not parts:
@@ -128,6 +132,13 @@ class AdminApi:
         if method == "POST":
             return await self._resources.post(kind, prefix, identifier, value)
         return await self._resources.put(kind, prefix, identifier, value)
+
+
+def _is_ours(method: str, path: str) -> bool:
+    """Whether anything at all is at an address."""
+    if path.rstrip("/") == ROOT:
+        return method == "HEAD"
+    return path.startswith(ROOT + "/") and method in _METHODS
 
 
 def _locate(parts: list[str]) -> tuple[str, str, list[str]]:
