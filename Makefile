@@ -1,6 +1,6 @@
 # Everything a developer does here is one of these targets; `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help install up down test check lint types imports tests bench-converge bench-gateway bench-limiter bench-strict bench-disconnects soak format lock clean
+.PHONY: help install up down test check lint types imports tests bench-converge bench-gateway bench-limiter bench-plan bench-strict bench-disconnects soak format lock clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -47,6 +47,10 @@ bench-converge: $(READY) ## time from a REST write to traffic that obeys it
 
 bench-gateway: $(READY) ## speed of one governed gateway process
 	@$(BIN)/python -m tests.bench.gateway
+
+SIZES ?= 1000 3000 10000
+bench-plan: $(READY) ## plans, applies and memory with many queues; SIZES names others
+	@$(BIN)/python -m tests.bench.plan $(SIZES)
 
 bench-strict: $(READY) ## whether strict limits hold over two gateways, and how much of them is used
 	@$(BIN)/python -m tests.bench.strict

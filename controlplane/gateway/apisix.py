@@ -45,6 +45,7 @@ class ApisixAdmin:
         *,
         transport: httpx.AsyncBaseTransport | None = None,
         timeout_s: float = 10.0,
+        in_flight: int = IN_FLIGHT,
         retry: Retry | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         chance: Callable[[], float] = random.random,
@@ -54,7 +55,7 @@ class ApisixAdmin:
             headers={"X-API-KEY": admin_key},
             transport=transport,
             timeout=timeout_s,
-            limits=httpx.Limits(max_connections=IN_FLIGHT, max_keepalive_connections=IN_FLIGHT),
+            limits=httpx.Limits(max_connections=in_flight, max_keepalive_connections=in_flight),
         )
         self._retry = retry or Retry()
         self._sleep = sleep

@@ -1,0 +1,189 @@
+"""How `ctl` and the service fare with many queues: `make bench-plan`.
+
+Against an Admin API on this machine that takes 5 ms for a write: the first apply beside the bare writes at
+the best concurrency, a plan that finds nothing to do, one change, and the memory of the service.
+`make bench-plan SIZES="1000 3000"` measures other sizes.
+"""
+
+import asyncio
+import json
+import math
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+
+from controlplane.core.objects import resolve
+from controlplane.gateway.apisix import ApisixAdmin
+from tests.bench.traffic.rig import first_line, started
+from tests.fixtures.specs import compiled
+from tests.fixtures.stack_process import StackProcess, ctl
+
+SIZES = (1000, 3000, 10_000)
+CONCURRENCIES = (8, 16, 32)
+BARE_WRITES = 2000
+NO_OPS = 5
+CHANGES = 10
+SECRETS = {"provider/openai-main": "sk-bench"}
+_PATIENCE_S = 900
+
+# Any: documents as users write them.
+
+
+@dataclass(frozen=True)
+class Found:
+    """What was measured with so many queues."""
+
+    queues: int
+    objects: int
+    apply_s: float
+    bare_s: float
+    no_op_s: float
+    change_ms: float
+    megabytes: float
+
+
+def document(queues: int) -> dict[str, Any]:
+    """So many queues of two members, each with limits of its own."""
+    members = [
+        {"name": name, "provider": "openai-main", "model": model, "weight": weight}
+        for name, model, weight in (("main", "gpt-4o", 80), ("spare", "gpt-4o-mini", 20))
+    ]
+    limits = [{"tokens": 500_000, "per": "1h"}, {"requests": 600, "per": "1m"}, {"concurrency": 32}]
+    return {
+        "version": 1,
+        "source": "bench",
+        "providers": [{"name": "openai-main", "type": "openai"}],
+        "queues": [
+            {"name": f"queue-{number:05}", "members": members, "limits": limits} for number in range(queues)
+        ],
+    }
+
+
+async def measure(queues: int, folder: Path) -> Found:
+    async with started([sys.executable, "-m", "tests.bench.traffic.admin_api"]) as gateway:
+        port = int(await first_line(gateway))
+        objects = len(compiled(document(queues)).objects)
+        bare_s = await bare_writes(document(min(queues, 1000))) * objects
+        return await asyncio.to_thread(_measure, queues, folder, port, objects, bare_s)
+
+
+async def bare_writes(values: dict[str, Any]) -> float:
+    """Seconds for one write of our objects, at the best concurrency, with nothing else done."""
+    best = math.inf
+    bodies = [(item.key, resolve(item.body, SECRETS)) for item in compiled(values).objects][:BARE_WRITES]
+    for at_once in CONCURRENCIES:
+        async with started([sys.executable, "-m", "tests.bench.traffic.admin_api"]) as gateway:
+            admin = ApisixAdmin(
+                f"http://127.0.0.1:{int(await first_line(gateway))}", "bench", in_flight=at_once
+            )
+            began = time.perf_counter()
+            await asyncio.gather(*(admin.write(key, body) for key, body in bodies))
+            best = min(best, (time.perf_counter() - began) / len(bodies))
+            await admin.close()
+    return best
+
+
+def _measure(queues: int, folder: Path, port: int, objects: int, bare_s: float) -> Found:
+    file = folder / "queues.yaml"
+    file.write_text(json.dumps(document(queues), indent=1))
+    with _stack(folder / "home", port) as stack:
+        arguments = ("apply", "-f", str(file), "--yes", "--timeout", str(_PATIENCE_S))
+        apply_s = _timed(stack, *arguments)
+        no_op_s = sorted(_timed(stack, "plan", "-f", str(file)) for _ in range(NO_OPS))[NO_OPS // 2]
+        change_ms = _change(stack, port)
+        process = psutil.Process(stack.part("service").pid or 0)
+        service = max([process, *process.children(recursive=True)], key=lambda one: one.memory_info().rss)
+        return Found(queues, objects, apply_s, bare_s, no_op_s, change_ms, service.memory_info().rss / 1e6)
+
+
+def _change(stack: StackProcess, port: int) -> float:
+    """Milliseconds from a REST write of a queue's limit to the change at the gateway; the median."""
+    times = []
+    api = httpx.Client(
+        base_url=f"http://127.0.0.1:{stack.port('service')}/api/v1",
+        headers={"Authorization": f"Bearer {stack.secret('admin-token')}"},
+        timeout=60,
+    )
+    gateway = httpx.Client(base_url=f"http://127.0.0.1:{port}/apisix/admin", timeout=60)
+    with api, gateway:
+        for number in range(CHANGES):
+            limit = {"tokens": 1000 + number, "per": "1h"}
+            began = time.perf_counter()
+            api.patch("/queues/queue-00007", json={"limits": [limit]}).raise_for_status()
+            while str(1000 + number) not in gateway.get("/plugin_configs/q.queue-00007").text:
+                if time.perf_counter() - began > _PATIENCE_S:
+                    raise SystemExit("the gateway never got the change")
+            times.append((time.perf_counter() - began) * 1000)
+    return sorted(times)[len(times) // 2]
+
+
+def _timed(stack: StackProcess, *arguments: str) -> float:
+    began = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, "-m", "cli.main", *arguments],
+        env=stack.environ,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    took = time.perf_counter() - began
+    if done.returncode not in (0, 2):
+        raise SystemExit(f"ctl {arguments[0]} ended with {done.returncode}: {done.stderr[-2000:]}")
+    return took
+
+
+@contextmanager
+def _stack(home: Path, port: int) -> Iterator[StackProcess]:
+    stack = StackProcess.at(home)
+    stack.environ["SLUICE_GATEWAY_ADMIN_URL"] = f"http://127.0.0.1:{port}"
+    stack.environ["SLUICE_GATEWAY_ADMIN_KEY"] = "bench"
+    up = ctl(stack.environ, "up", "-d")
+    if up.returncode:
+        raise SystemExit(up.stderr)
+    try:
+        yield stack
+    finally:
+        ctl(stack.environ, "down")
+        stack.wait_until_gone()
+
+
+def exponent(sizes: Sequence[float], values: Sequence[float]) -> float:
+    """How a time grows with the size: the slope of the line through the logarithms."""
+    xs, ys = [math.log(size) for size in sizes], [math.log(value) for value in values]
+    mean_x, mean_y = sum(xs) / len(xs), sum(ys) / len(ys)
+    above = sum((x - mean_x) * (y - mean_y) for x, y in zip(xs, ys, strict=True))
+    return above / sum((x - mean_x) ** 2 for x in xs)
+
+
+def main(sizes: Sequence[int]) -> None:
+    print("queues  objects  first apply  bare writes  ratio  no-op plan  one change  service")
+    rows = []
+    for size in sizes:
+        with tempfile.TemporaryDirectory() as folder:
+            row = asyncio.run(measure(size, Path(folder)))
+        rows.append(row)
+        print(
+            f"{row.queues:6}  {row.objects:7}  {row.apply_s:9.1f} s  {row.bare_s:9.1f} s  "
+            f"{row.apply_s / row.bare_s:5.2f}  {row.no_op_s:8.2f} s  {row.change_ms:7.0f} ms  "
+            f"{row.megabytes:4.0f} MB",
+            flush=True,
+        )
+    if len(rows) > 1:
+        queues = [row.queues for row in rows]
+        print(
+            f"growth: first apply n^{exponent(queues, [row.apply_s for row in rows]):.2f}, "
+            f"no-op n^{exponent(queues, [row.no_op_s for row in rows]):.2f}"
+        )
+
+
+if __name__ == "__main__":
+    main([int(size) for size in sys.argv[1:]] or SIZES)
