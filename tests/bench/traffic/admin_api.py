@@ -64,6 +64,10 @@ class AdminApi(asyncio.Protocol):
     def _read(self, path: str) -> tuple[int, Any]:
         if path == "plugins/list":
             return 200, _PLUGINS
+        if path == "plugins":
+            return 200, {name: {"schema": {}} for name in _PLUGINS}
+        if path.startswith("schema/"):
+            return 200, {}
         if path in self._objects:
             return 200, {"value": self._objects[path]}
         below = [
