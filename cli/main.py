@@ -18,6 +18,7 @@ from cli import (
     drift,
     export,
     history,
+    import_,
     keys,
     objects,
     plan,
@@ -36,7 +37,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 GROUPS = (
-    *(stack, plan, apply, drift, adopt, history, export),
+    *(stack, plan, apply, drift, adopt, history, export, import_),
     *(objects, keys, accounts, audit, database),
 )
 for group in GROUPS:
