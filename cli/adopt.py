@@ -19,7 +19,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def adopt(
-    file: Annotated[str | None, typer.Option("--file", "-f", help=FILE_HELP)] = None,
+    file: Annotated[list[str] | None, typer.Option("--file", "-f", help=FILE_HELP)] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     timeout: Annotated[
         float, typer.Option(min=0, max=3600, help="Seconds to wait for the gateways.")
@@ -46,15 +46,15 @@ def adopt(
         for gateway in in_the_way:
             objects = [item["object"] for item in gateway["collisions"]]
             service.create(path_of("gateways", gateway["name"], "adopt"), {"objects": objects})
-        if file is not None:
-            say(f"`ctl apply -f {file}` overwrites them")
+        if file:
+            say(f"`ctl apply -f {' -f '.join(file)}` overwrites them")
             return ExitCode.OK
         return show_results(service, found, found, timeout)
 
 
-def _found(service: "Service", file: str | None, literals: bool) -> Value:
+def _found(service: "Service", file: list[str] | None, literals: bool) -> Value:
     from cli.planning import plan_of
 
-    if file is None:
+    if not file:
         return service.get("drift")
     return plan_of(service, read(file, literal_secrets=literals), {})

@@ -1,4 +1,4 @@
-"""ctl apply, ctl validate: what a file declares, made so."""
+"""ctl apply: what files declare, made so."""
 
 import os
 import sys
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from cli.keys_file import KeysFile
     from cli.service import Json, Service
 
-FILE_HELP = "The declaration, such as queues.yaml; - is stdin."
-File = Annotated[str, typer.Option("--file", "-f", help=FILE_HELP)]
+FILE_HELP = "The declaration: a file such as queues.yaml, a folder, or - for stdin; may be repeated."
+File = Annotated[list[str], typer.Option("--file", "-f", help=FILE_HELP)]
 Literals = Annotated[
     bool, typer.Option("--allow-literal-secrets", help="Take keys that are written out in the file.")
 ]
@@ -35,12 +35,11 @@ Value = dict[str, Any]  # Any: a plan as the service shows it
 
 
 def add_to(app: typer.Typer) -> None:
-    for verb in (apply, validate):
-        app.command()(verb)
+    app.command()(apply)
 
 
 def apply(
-    file: Annotated[str | None, typer.Option("--file", "-f", help=FILE_HELP)] = None,
+    file: Annotated[list[str] | None, typer.Option("--file", "-f", help=FILE_HELP)] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     plan: Annotated[
         Path | None, typer.Option(help="Apply exactly the plan of this file, or nothing.")
@@ -80,28 +79,11 @@ def apply(
         return show_results(service, done, made, timeout)
 
 
-def validate(file: File, allow_literal_secrets: Literals = False) -> None:
-    """Check a file without a service: its grammar, and that each limit can be enforced."""
-    from controlplane.core.abilities import OURS
-    from controlplane.core.enforcement import place
-    from controlplane.errors import InvalidSpec, Problem
-
-    declaration = read(file, literal_secrets=allow_literal_secrets)
-    problems = [
-        declaration.placed(Problem(f"queues.{queue.name}.{found.field}", found.message, found.remedy))
-        for queue in declaration.document.queues
-        for found in place(queue, OURS).problems
-    ]
-    if problems:
-        raise InvalidSpec(f"{declaration.file} declares what cannot be enforced", problems=problems)
-    say(f"{declaration.file} is valid")
-
-
-def _file(given: str | None, plan: Value | None) -> str:
-    if given is not None:
+def _file(given: list[str] | None, plan: Value | None) -> list[str]:
+    if given:
         return given
-    if plan and plan["files"] and plan["files"] != ["-"]:
-        return str(plan["files"][0])
+    if plan and plan["files"] and "-" not in plan["files"]:
+        return [str(name) for name in plan["files"]]
     raise typer.BadParameter("-f says which file to apply")
 
 
@@ -197,7 +179,7 @@ def _send(service: "Service", declaration: "Declaration", made: Value, *, again:
     raise AssertionError("the last attempt either returns or raises")
 
 
-def read(file: str, *, literal_secrets: bool) -> "Declaration":
+def read(file: list[str], *, literal_secrets: bool) -> "Declaration":
     from cli.declaration import read_declaration
 
     return read_declaration(file, os.environ, literal_secrets=literal_secrets)

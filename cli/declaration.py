@@ -1,114 +1,94 @@
-"""A `queues.yaml` on its way to the service: read, resolved, and checked, with a place for every problem."""
+"""A declaration on its way to the service: read, resolved, merged and checked, a place for every problem."""
 
-import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
-from cli.references import References, UnresolvedReference, has_reference
-from cli.yaml_nodes import LARGEST_FILE, Loc, Position, Reader, YamlProblem
-from controlplane.core.problems import field_path, problems_of
-from controlplane.core.secrets import MASK, is_gateway_reference
+from cli.part import Part, Place, enclosing, placed, read_part
+from cli.sources import label_of, sources
+from controlplane.core.problems import NAMED
+from controlplane.core.redact import redacted
 from controlplane.core.spec import Document
 from controlplane.errors import InvalidSpec, Problem
-
-STDIN = "-"
-_SECRETS = {"providers": "api_key", "keys": "key"}
-_LITERAL = "write ${env:NAME} or ${file:PATH}, or allow it with --allow-literal-secrets"
 
 
 @dataclass(frozen=True)
 class Declaration:
-    """One file: what is sent to the service, and where in the file each field stands."""
+    """One or several files as one: what is sent to the service, and where each field is written."""
 
     file: str
     data: dict[str, Any] = field(repr=False)  # Any: checked against Document, and holds plain secrets
     document: Document = field(repr=False)
-    places: Mapping[str, Position] = field(repr=False)
+    parts: tuple[Part, ...] = field(repr=False)
 
     def placed(self, problem: Problem) -> Problem:
         """The problem, led by file, line and column of its field or of what encloses it."""
-        return _placed(problem, self.file, self.places)
+        hidden = {text for part in self.parts for text in part.hidden}
+        message = redacted(problem.message, hidden)
+        remedy = None if problem.remedy is None else redacted(problem.remedy, hidden)
+        return placed(Problem(problem.field, message, remedy), self._place(problem.field))
 
     def unnamed_keys(self) -> frozenset[str]:
         """The names of keys that have no text of their own, which the service would make up."""
         return frozenset(key.name for key in self.document.keys if key.key is None)
 
+    def _place(self, path: str) -> Place:
+        for each in enclosing(path):
+            for part in self.parts:
+                if each in part.places:
+                    return Place(part.file, part.places[each])
+        return self.parts[0].place()
 
-def read_declaration(file: str, environ: Mapping[str, str], *, literal_secrets: bool = False) -> Declaration:
-    """Read and check one file (`-` is stdin). Raises InvalidSpec, whose problems carry file:line:column."""
-    text, folder = _text(file)
-    label = "<stdin>" if file == STDIN else file
-    problems: list[Problem] = []
-    references = References(environ, folder)
 
-    def replace(loc: Loc, value: str, here: Position) -> str:
-        if not literal_secrets and _is_secret(loc) and not _may_stand(value):
-            problems.append(_at(label, here, f"{loc[-1]} is written out in the file", _LITERAL))
-        try:
-            return references.resolve(value)
-        except UnresolvedReference as error:
-            problems.append(_at(label, here, error.message, error.remedy))
-            return ""
+def read_declaration(
+    files: Sequence[str], environ: Mapping[str, str], *, literal_secrets: bool = False
+) -> Declaration:
+    """Read, merge and check files, folders and `-`, which is stdin.
 
-    reader = Reader(replace)
-    try:
-        data = reader.read(text)
-    except YamlProblem as error:
-        problems.append(_at(label, error.position, error.message, error.remedy))
-    if not problems and not isinstance(data, dict):
-        problems.append(_at(label, Position(1, 1), "must be names and values", "begin with `version: 1`"))
+    Raises InvalidSpec with every problem of every file, each with file:line:column.
+    """
+    label = label_of(files)
+    parts = [read_part(source, environ, literal_secrets=literal_secrets) for source in sources(files)]
+    clashes = list(_clashes(parts))
+    problems = [problem for part in parts for problem in part.told()] + clashes
     if problems:
         raise InvalidSpec(f"{label} cannot be used", problems=problems)
-    places: dict[str, Position] = {}
-    for loc, position in reader.positions.items():
-        places.setdefault(field_path(loc, data), position)
-    try:
-        document = Document.model_validate(data)
-    except ValidationError as error:
-        found = [_placed(problem, label, places) for problem in problems_of(error, Document, data)]
-        raise InvalidSpec(f"{label} cannot be used", problems=found) from None
-    return Declaration(label, data, document, places)
+    if not parts:
+        raise InvalidSpec("no file is named", remedy="-f names one, such as queues.yaml")
+    data, document = _merged(parts)
+    return Declaration(label, data, document, tuple(parts))
 
 
-def _text(file: str) -> tuple[str, Path]:
-    try:
-        raw = sys.stdin.buffer.read(LARGEST_FILE + 1) if file == STDIN else _start_of(Path(file))
-    except OSError as error:
-        raise InvalidSpec(f"{file} cannot be read: {error.strerror}") from None
-    if len(raw) > LARGEST_FILE:
-        raise InvalidSpec(f"{file} is over {LARGEST_FILE // 1_000_000} MB", remedy="split it")
-    try:
-        return raw.decode("utf-8-sig"), Path.cwd() if file == STDIN else Path(file).absolute().parent
-    except UnicodeDecodeError as error:
-        line = raw[: error.start].count(b"\n") + 1
-        raise InvalidSpec(f"{file}:{line}: is no UTF-8 text", remedy="save it as UTF-8") from None
+def _merged(parts: Sequence[Part]) -> tuple[dict[str, Any], Document]:
+    """The parts as one, which need no other check: names are told apart over all of them."""
+    documents = [part.document for part in parts if part.document is not None]
+    if len(documents) == 1:
+        return parts[0].data, documents[0]
+    data: dict[str, Any] = {}
+    for part in parts:
+        for name, value in part.data.items():
+            data[name] = [*data.get(name, ()), *(value or ())] if name in NAMED else value
+    lists = {name: tuple(item for each in documents for item in getattr(each, name)) for name in NAMED}
+    alike = {name: data[name] for name in ("version", "source") if name in data}
+    return data, Document(**alike, **lists)
 
 
-def _start_of(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return file.read(LARGEST_FILE + 1)
-
-
-def _is_secret(loc: Loc) -> bool:
-    return len(loc) == 3 and _SECRETS.get(str(loc[0])) == loc[2]
-
-
-def _may_stand(text: str) -> bool:
-    return text == MASK or not text or is_gateway_reference(text) or has_reference(text)
-
-
-def _at(file: str, position: Position, message: str, remedy: str) -> Problem:
-    return Problem(f"{file}:{position.line}:{position.column}", message, remedy)
-
-
-def _placed(problem: Problem, file: str, places: Mapping[str, Position]) -> Problem:
-    enclosing = problem.field
-    while enclosing and enclosing not in places:
-        enclosing = enclosing[: max(enclosing.rfind("."), enclosing.rfind("["), 0)]
-    position = places.get(enclosing, Position(1, 1))
-    where = f"{file}:{position.line}:{position.column}"
-    return Problem(f"{where}: {problem.field}" if problem.field else where, problem.message, problem.remedy)
+def _clashes(parts: Iterable[Part]) -> Iterator[Problem]:
+    """What is declared twice, with both places."""
+    first: dict[tuple[str, str], Place] = {}
+    source: tuple[str, Place] | None = None
+    for part in parts:
+        owner = part.data.get("source")
+        if isinstance(owner, str) and owner:
+            place = part.place("source")
+            if source is not None and source[0] != owner:
+                message = f"is {owner!r} here and {source[0]!r} at {source[1]}"
+                yield placed(Problem("source", message, "apply the files of each source alone"), place)
+            source = source or (owner, place)
+        for kind, index, name in part.names():
+            if (kind, name) in first:
+                place = part.place(kind, index, "name")
+                message = f"is declared here and at {first[kind, name]}"
+                yield placed(Problem(f"{kind}.{name}", message, "keep one of the two"), place)
+            else:
+                first[kind, name] = part.place(kind, index, "name")

@@ -22,7 +22,9 @@ from cli import (
     keys,
     objects,
     plan,
+    schema,
     stack,
+    validate,
 )
 from cli.exit_codes import ExitCode
 from cli.rendering import printable
@@ -37,7 +39,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 GROUPS = (
-    *(stack, plan, apply, drift, adopt, history, export, import_),
+    *(stack, plan, apply, validate, schema, drift, adopt, history, export, import_),
     *(objects, keys, accounts, audit, database),
 )
 for group in GROUPS:

@@ -58,7 +58,7 @@ def plan(
     with connected(settings()) as service:
         made = plan_of(service, declaration, options)
     if out is not None:
-        keep(made, [file], out)
+        keep(made, file, out)
         say(f"the plan is kept in {out}")
     show(made, output)
     return exit_code(made)

@@ -48,10 +48,16 @@ class YamlProblem(Exception):
 
 @dataclass
 class Reader:
-    """Turns one text into values. `replace` sees every text value and says what stands in its place."""
+    """Turns one text into values. `replace` sees every text value and says what stands in its place.
+
+    What is wrong with one value is put into `problems`, and reading goes on with None in its place.
+    """
 
     replace: Replace
     positions: dict[Loc, Position] = field(default_factory=dict)
+    problems: list[YamlProblem] = field(default_factory=list)
+    broken: set[Loc] = field(default_factory=set)
+    """Where None stands for a value that could not be read."""
 
     def __post_init__(self) -> None:
         self._constructor = yaml.constructor.SafeConstructor()
@@ -59,7 +65,7 @@ class Reader:
         self._count = 0
 
     def read(self, text: str) -> Any:  # Any: what a file says, not checked yet
-        """The values of the text. Raises YamlProblem."""
+        """The values of the text. Raises YamlProblem where it cannot be read to its end."""
         try:
             self._check_depth(text)
             node = yaml.compose(text, Loader=_Loader)
@@ -105,16 +111,21 @@ class Reader:
                 return self._mapping(node, loc)
         finally:
             self._open.discard(id(node))
-        raise YamlProblem(here, f"the tag {node.tag} is not taken", "remove the tag")
+        return self._broken(loc, here, "has a tag that is not taken", "remove the tag")
+
+    def _broken(self, loc: Loc, here: Position, message: str, remedy: str) -> None:
+        self.broken.add(loc)
+        self._wrong(here, message, remedy)
+
+    def _wrong(self, here: Position, message: str, remedy: str) -> None:
+        self.problems.append(YamlProblem(here, message, remedy))
 
     def _mapping(self, node: yaml.MappingNode, loc: Loc) -> dict[str, Any]:
         seen: set[str] = set()
         for key, _ in node.value:
             name = self._name(key)
             if name in seen and key.tag != _TAG + "merge":
-                raise YamlProblem(
-                    Position.of(key.start_mark), f"{name!r} is written twice", "keep one of the two"
-                )
+                self._wrong(Position.of(key.start_mark), f"{name!r} is written twice", "keep one of the two")
             seen.add(name)
         try:
             self._constructor.flatten_mapping(node)
@@ -141,16 +152,17 @@ class Reader:
         if kind == "bool" and text.lower() in ("true", "false"):
             return text.lower() == "true"
         if kind in ("int", "float") and ":" not in text:
-            return self._number(node, kind, here)
+            return self._number(node, kind, loc, here)
         if kind in ("str", "bool", "int", "float", "timestamp", "null", "value"):
             return self.replace(loc, text, here)
-        raise YamlProblem(here, f"the tag {node.tag} is not taken", "remove the tag")
+        return self._broken(loc, here, "has a tag that is not taken", "remove the tag")
 
-    def _number(self, node: yaml.ScalarNode, kind: str, here: Position) -> int | float:
+    def _number(self, node: yaml.ScalarNode, kind: str, loc: Loc, here: Position) -> int | float | None:
         try:
             if kind == "int" and _DECIMAL.fullmatch(node.value):
                 return int(node.value.replace("_", ""))
             number: int | float = self._constructor.construct_object(node)
         except ValueError:
-            raise YamlProblem(here, "is no number that can be read", "write a smaller one") from None
+            self._broken(loc, here, "is no number that can be read", "write a smaller one")
+            return None
         return number

@@ -7,7 +7,7 @@ from typing import Annotated
 from urllib.parse import urlsplit
 from uuid import UUID
 
-from pydantic import AfterValidator, Field, SecretStr
+from pydantic import AfterValidator, Field, SecretStr, StrictBool
 
 from controlplane.core.declared import Declared, Endpoint, Labels
 from controlplane.core.secrets import MASK, Secret
@@ -70,7 +70,7 @@ class GatewaySpec(Declared):
     drift: Drift = Drift.HEAL
     """What happens when somebody edits one of our objects by hand: `heal` puts it back, `report` leaves it
     and says so in the gateway's status, in plans and in the metrics until somebody applies."""
-    enabled: bool = True
+    enabled: StrictBool = True
     """False leaves the gateway as it is."""
 
 

@@ -4,7 +4,7 @@ from enum import StrEnum
 from typing import Annotated, Self
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, model_validator
 
 from controlplane.core.durations import InvalidDuration, is_calendar, window_seconds
 from controlplane.core.text import CREDENTIAL_HEADERS, header_name
@@ -12,8 +12,8 @@ from controlplane.core.text import CREDENTIAL_HEADERS, header_name
 LARGEST_AMOUNT = 2**53 - 1  # what every gateway and every JSON reader still counts exactly
 
 Amount = Annotated[int, Field(gt=0, le=LARGEST_AMOUNT, strict=True)]
-Money = Annotated[float, Field(gt=0, le=1e12, allow_inf_nan=False)]
-Rate = Annotated[float, Field(ge=0.001, le=1e9, allow_inf_nan=False)]
+Money = Annotated[float, Field(gt=0, le=1e12, allow_inf_nan=False, strict=True)]
+Rate = Annotated[float, Field(ge=0.001, le=1e9, allow_inf_nan=False, strict=True)]
 
 
 class Meter(StrEnum):
@@ -99,7 +99,7 @@ class Limit(BaseModel):
     )
     then: Then = Then.REJECT
     mode: Mode = Mode.FIXED
-    strict: bool = Field(False, description="reserve before the call, so that nothing is overshot")
+    strict: StrictBool = Field(False, description="reserve before the call, so that nothing is overshot")
     time_zone: TimeZone = Field("UTC", description="where calendar windows begin")
 
     @model_validator(mode="after")

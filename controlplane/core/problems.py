@@ -17,7 +17,7 @@ from controlplane.core.text import NAME_PATTERN, visible
 from controlplane.errors import Problem
 
 _NAME = re.compile(NAME_PATTERN)
-_NAMED = ("providers", "tenants", "queues", "keys")
+NAMED = ("providers", "tenants", "queues", "keys")
 _ANY_REMEDY = "change it so that this holds"
 
 # What pydantic calls it -> what is wrong, and how to mend it; braces are filled from the error's context.
@@ -68,7 +68,7 @@ def field_path(loc: Sequence[int | str], data: object) -> str:
             continue
         if isinstance(step, int):
             data = data[step] if isinstance(data, list | tuple) and step < len(data) else None
-            name = data.get("name") if isinstance(data, dict) and depth == 1 and loc[0] in _NAMED else None
+            name = data.get("name") if isinstance(data, dict) and depth == 1 and loc[0] in NAMED else None
             path += f".{name}" if isinstance(name, str) and _NAME.fullmatch(name) else f"[{step}]"
         else:
             data = data.get(step) if isinstance(data, dict) else None

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Annotated, Any, Self
 from uuid import UUID
 
-from pydantic import AwareDatetime, Field, model_validator
+from pydantic import AwareDatetime, Field, StrictBool, model_validator
 
 from controlplane.core.claims import ATTRIBUTES, Claims
 from controlplane.core.declared import Declared, Endpoint, Labels, Limits, own_name, unique
@@ -57,7 +57,7 @@ class Access(StrEnum):
     OPEN = "open"
 
 
-Price = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
+Price = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False, strict=True)]
 
 
 class Model(Declared):
@@ -66,7 +66,7 @@ class Model(Declared):
     name: ModelName
     input_usd_per_mtok: Price | None = None
     output_usd_per_mtok: Price | None = None
-    accuracy: Annotated[float, Field(ge=0, le=1)] | None = None
+    accuracy: Annotated[float, Field(ge=0, le=1, strict=True)] | None = None
 
 
 class ProviderSpec(Declared):
@@ -87,12 +87,12 @@ class ProviderSpec(Declared):
     """Access key id of bedrock."""
     tenant: Name | None = None
     """Whose account it is; the platform's own without one."""
-    shared: Annotated[bool, Field(strict=True)] = False
+    shared: StrictBool = False
     """Every tenant may use it in queues of its own. It needs no `tenant`."""
     models: Annotated[tuple[Model, ...], Field(max_length=512)] = ()
     limits: Limits = ()
     labels: Labels = Field(default_factory=dict)
-    protect: bool = False
+    protect: StrictBool = False
     """Never removed by a prune."""
 
     @model_validator(mode="after")
@@ -117,12 +117,12 @@ class TenantSpec(Declared):
     name: Name
     subdomain: Annotated[str, Field(pattern=r"^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$")] | None = None
     tier: Name | None = None
-    suspended: Annotated[bool, Field(strict=True)] = False
+    suspended: StrictBool = False
     """Its queues are closed and its keys open nothing, until it is taken back."""
     limits: Limits = ()
     """Over all its queues and keys; `by: team`, `rolegroup`, `role` or `user` counts each of them apart."""
     labels: Labels = Field(default_factory=dict)
-    protect: bool = False
+    protect: StrictBool = False
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -160,10 +160,10 @@ class QueueSpec(Declared):
     members: Annotated[tuple[MemberSpec, ...], Field(min_length=1, max_length=MEMBERS_EACH)]
     limits: Limits = ()
     guards: Guards = Guards()
-    timeout_s: Annotated[float, Field(gt=0, le=600, allow_inf_nan=False)] = 60
+    timeout_s: Annotated[float, Field(gt=0, le=600, allow_inf_nan=False, strict=True)] = 60
     """How long a member may take to answer, or to send the next piece of a stream."""
     labels: Labels = Field(default_factory=dict)
-    protect: bool = False
+    protect: StrictBool = False
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -194,13 +194,13 @@ class KeySpec(Declared):
     key: ApiKey | None = None
     """The key's own text, where it exists already; made up where it is left out."""
     expires_at: AwareDatetime | None = None
-    enabled: bool = True
+    enabled: StrictBool = True
     claims: Claims = Claims()
     """Who its calls are from: what is pinned here is believed, and the client's header is not."""
     limits: Limits = ()
     """Over everything that it calls."""
     labels: Labels = Field(default_factory=dict)
-    protect: bool = False
+    protect: StrictBool = False
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -213,7 +213,7 @@ class KeySpec(Declared):
 class Document(Declared):
     """A `queues.yaml`: everything that one source declares."""
 
-    version: Annotated[int, Field(ge=1, le=1)] = 1
+    version: Annotated[int, Field(ge=1, le=1, strict=True)] = 1
     source: Name = "default"
     """Who owns what this file declares; a prune never crosses it."""
     providers: tuple[ProviderSpec, ...] = ()

@@ -6,11 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cli.declaration import Declaration, read_declaration
-from controlplane.errors import InvalidSpec
+from controlplane.core.spec import Document
+from controlplane.errors import InvalidSpec, Problem
+from tests.fixtures.documents import documents
 
 GOOD = """\
 version: 1
@@ -32,7 +35,7 @@ queues:
 def read(folder: Path, text: str, literal_secrets: bool = False, **environ: str) -> Declaration:
     file = folder / "queues.yaml"
     file.write_text(text)
-    return read_declaration(str(file), environ, literal_secrets=literal_secrets)
+    return read_declaration([str(file)], environ, literal_secrets=literal_secrets)
 
 
 def complaints(folder: Path, text: str, **environ: str) -> str:
@@ -54,7 +57,7 @@ def test_a_declaration_read_from_stdin_is_called_so(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr("sys.stdin", Stdin)
     with pytest.raises(InvalidSpec, match=r"<stdin>:1:1: queus: .*did you mean queues"):
-        read_declaration("-", {})
+        read_declaration(["-"], {})
 
 
 @pytest.mark.parametrize(
@@ -172,9 +175,144 @@ def test_no_file_brings_more_than_an_error_of_ours(tmp_path: Path, content: byte
     file = tmp_path / "any.yaml"
     file.write_bytes(content)
     with suppress(InvalidSpec):
-        read_declaration(str(file), {})
+        read_declaration([str(file)], {})
 
 
 def test_nesting_without_end_is_refused(tmp_path: Path) -> None:
     assert "deep" in complaints(tmp_path, "[" * 900 + "]" * 900)
     complaints(tmp_path, "[" * 100_000)
+
+
+def test_files_and_folders_are_merged_in_the_order_of_their_paths(tmp_path: Path) -> None:
+    (tmp_path / "b" / "deep").mkdir(parents=True)
+    (tmp_path / ".hidden").mkdir()
+    (tmp_path / "b" / "two.yml").write_text("source: team\nkeys:\n  - {name: web, queues: [support]}\n")
+    (tmp_path / "b" / "deep" / "one.yaml").write_text("keys: [{name: batch}]\nqueues:\n")
+    (tmp_path / "b" / "notes.txt").write_text("no declaration")
+    (tmp_path / ".hidden" / "three.yaml").write_text("no: declaration")
+    (tmp_path / "a.yaml").write_text(GOOD)
+    declaration = read_declaration(
+        [str(tmp_path / "a.yaml"), str(tmp_path / "b"), str(tmp_path / "a.yaml")], {}
+    )
+    assert [key["name"] for key in declaration.data["keys"]] == ["batch", "web"]
+    assert [key.name for key in declaration.document.keys] == ["batch", "web"]
+    assert [queue.name for queue in declaration.document.queues] == ["support"]
+    assert declaration.document.source == "team"
+    placed = declaration.placed(Problem("keys.web.queues[0]", "is wrong"))
+    assert placed.field == f"{tmp_path}/b/two.yml:3:26: keys.web.queues[0]"
+
+
+def test_a_folder_without_a_declaration_is_no_empty_declaration(tmp_path: Path) -> None:
+    with pytest.raises(InvalidSpec, match=r"has no file that ends in \.yaml"):
+        read_declaration([str(tmp_path)], {})
+
+
+def test_what_is_declared_twice_is_told_with_both_places(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(GOOD)
+    (tmp_path / "b.yaml").write_text(
+        "source: others\nqueues:\n  - name: support\n    members: [{name: main, provider: mock}]\n"
+    )
+    with pytest.raises(InvalidSpec) as caught:
+        read_declaration([str(tmp_path)], {})
+    fields = {problem.field: problem.message for problem in caught.value.problems}
+    assert fields == {
+        f"{tmp_path}/b.yaml:1:1: source": f"is 'others' here and 'team' at {tmp_path}/a.yaml:2:1",
+        f"{tmp_path}/b.yaml:3:5: queues.support": f"is declared here and at {tmp_path}/a.yaml:9:5",
+    }
+
+
+def test_what_one_file_declares_twice_is_told_once(tmp_path: Path) -> None:
+    text = GOOD + "  - name: support\n    members: [{name: main, provider: mock}]\n"
+    with pytest.raises(InvalidSpec) as caught:
+        read(tmp_path, text)
+    (problem,) = caught.value.problems
+    assert problem.field.endswith(":14:5: queues.support")
+    assert problem.message.endswith("queues.yaml:9:5")
+
+
+def test_every_mistake_of_every_file_is_told_at_once(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(
+        GOOD.replace(":-sk-mock", "").replace("tokens: 2_000", "tokns: 2").replace("model: m", "model: !x m")
+    )
+    (tmp_path / "b.yaml").write_text("keys:\n  - {name: web, nmae: x, queus: [support], enabled: 0}\n")
+    (tmp_path / "c.yaml").write_text("keys: [\n")
+    with pytest.raises(InvalidSpec) as caught:
+        read_declaration([str(tmp_path)], {})
+    fields = [problem.field.removeprefix(f"{tmp_path}/") for problem in caught.value.problems]
+    assert fields == [
+        "a.yaml:6:14",
+        "a.yaml:11:45",
+        "a.yaml:13:10: queues.support.limits[0].tokns",
+        "b.yaml:2:17: keys.web.nmae",
+        "b.yaml:2:26: keys.web.queus",
+        "b.yaml:2:44: keys.web.enabled",
+        "c.yaml:2:1",
+    ]
+
+
+CANARY = "sk-canary-7f3d91c2a45be608"
+PLACES = [
+    "providers: [{name: p, type: openai, api_key: CANARY, nonsense: 1}]",
+    "providers: [{name: p, type: CANARY}]",
+    "providers: [{name: p, type: openai, endpoint: CANARY}]",
+    "providers: [{name: p, type: openai, api_key: [CANARY]}]",
+    "queues: [{name: q, members: [{name: m, provider: p, weight: CANARY}]}]",
+    "queues: [{name: q, members: CANARY}]",
+    "queues: [{name: q, balancer: CANARY, members: [{name: m, provider: p}]}]",
+    "queues: [{name: q, members: [{name: m, provider: p}], limits: [{tokens: 1, per: CANARY}]}]",
+    "tenants: [{name: t, limits: [{tokens: 1, per: 1m, time_zone: CANARY}]}]",
+    "queues: [{name: q, members: [{name: m, provider: p}], fallback: [CANARY]}]",
+    "keys: [{name: k, key: CANARY, enabled: 0}]",
+    "keys: [{name: k, queues: [CANARY, CANARY], enabled: 0}]",
+    "keys: CANARY",
+    "version: CANARY",
+]
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_no_message_repeats_what_a_reference_stands_for(tmp_path: Path, place: str) -> None:
+    message = complaints(tmp_path, place.replace("CANARY", "'${env:KEY}'") + "\nbroken: 1\n", KEY=CANARY)
+    assert "queues.yaml:" in message
+    assert CANARY not in message
+
+
+@pytest.mark.parametrize("place", [place for place in PLACES if "key: CANARY" in place])
+def test_no_message_repeats_a_secret_that_is_written_out(tmp_path: Path, place: str) -> None:
+    text = place.replace("CANARY", CANARY) + "\nbroken: 1\n"
+    assert CANARY not in complaints(tmp_path, text)
+    with pytest.raises(InvalidSpec) as caught:
+        read(tmp_path, text, True)
+    assert CANARY not in str(caught.value)
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(documents(), st.booleans())
+def test_any_valid_document_is_read_as_it_was_written(
+    tmp_path: Path, document: dict[str, Any], flow: bool
+) -> None:
+    text = yaml.safe_dump({"version": 1, **document}, allow_unicode=True, default_flow_style=flow)
+    declaration = read(tmp_path, text)
+    assert declaration.data == {"version": 1, **document}
+    assert declaration.document == Document.model_validate(document)
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(documents(), st.data())
+def test_an_unknown_field_is_found_where_it_is_written(
+    tmp_path: Path, document: dict[str, Any], data: st.DataObject
+) -> None:
+    places = [item for kind in ("queues", "keys", "tenants", "providers") for item in document.get(kind, ())]
+    if not places:
+        return
+    data.draw(st.sampled_from(places))["colour"] = "x"
+    text = yaml.safe_dump({"version": 1, **document}, sort_keys=False)
+    line, column = next(
+        (number, row.index("colour") + 1)
+        for number, row in enumerate(text.splitlines(), start=1)
+        if row.lstrip("- ").startswith("colour:")
+    )
+    with pytest.raises(InvalidSpec) as caught:
+        read(tmp_path, text)
+    (problem,) = caught.value.problems
+    assert f":{line}:{column}: " in problem.field
+    assert problem.field.endswith(".colour")

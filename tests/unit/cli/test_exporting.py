@@ -37,7 +37,7 @@ def read_back(text: str, environ: dict[str, str] | None = None) -> Document:
     with TemporaryDirectory() as folder:
         path = Path(folder) / "queues.yaml"
         path.write_text(text, encoding="utf-8")
-        return read_declaration(str(path), environ or {}).document
+        return read_declaration([str(path)], environ or {}).document
 
 
 @given(documents())

@@ -1,0 +1,162 @@
+"""One file of a declaration: its values with every reference resolved, and what is wrong with them."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from pydantic import ValidationError
+
+from cli.references import References, UnresolvedReference, has_reference
+from cli.sources import Source
+from cli.yaml_nodes import Loc, Position, Reader, YamlProblem
+from controlplane.core.problems import NAMED, field_path, problems_of
+from controlplane.core.redact import redacted
+from controlplane.core.secrets import MASK, is_gateway_reference
+from controlplane.core.spec import Document
+from controlplane.errors import InvalidSpec, Problem
+
+_SECRETS = {"providers": "api_key", "keys": "key"}
+_LITERAL = "write ${env:NAME} or ${file:PATH}, or allow it with --allow-literal-secrets"
+_MEND = "mend it"
+_LONG = 12
+"""A text of this length that a reference stands for may be a secret, wherever it was put."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where something is written."""
+
+    file: str
+    position: Position
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.position.line}:{self.position.column}"
+
+
+@dataclass
+class Part:
+    """One file, as far as it can be read."""
+
+    file: str
+    data: dict[str, Any] = field(repr=False, default_factory=dict)  # Any: checked against Document
+    document: Document | None = field(repr=False, default=None)
+    positions: Mapping[Loc, Position] = field(repr=False, default_factory=dict)
+    hidden: set[str] = field(repr=False, default_factory=set)
+    """What references stand for, and secrets that are written out: never repeated in a message."""
+    problems: list[tuple[Position, Problem]] = field(default_factory=list)
+
+    @cached_property
+    def places(self) -> Mapping[str, Position]:
+        """Where each field stands, by its path."""
+        found: dict[str, Position] = {}
+        for loc, position in self.positions.items():
+            found.setdefault(field_path(loc, self.data), position)
+        return found
+
+    def place(self, *loc: str | int) -> Place:
+        return Place(self.file, self.positions.get(loc, Position(1, 1)))
+
+    def complain(self, position: Position, problem: Problem) -> None:
+        """Keep a problem; the same one twice, as aliases make them, is told once."""
+        if (position, problem) not in self.problems:
+            self.problems.append((position, problem))
+
+    def names(self) -> Iterator[tuple[str, int, str]]:
+        """Kind, number and name of everything that is declared."""
+        for kind in NAMED:
+            items = self.data.get(kind)
+            for index, item in enumerate(items if isinstance(items, list) else ()):
+                name = item.get("name") if isinstance(item, dict) else None
+                if isinstance(name, str) and name:
+                    yield kind, index, name
+
+    def told(self) -> Iterator[Problem]:
+        """Every problem, led by file, line and column, in the order of the file."""
+        for position, problem in sorted(self.problems, key=lambda each: (each[0].line, each[0].column)):
+            yield placed(problem, Place(self.file, position))
+
+
+def placed(problem: Problem, place: Place) -> Problem:
+    where = f"{place}: {problem.field}" if problem.field else str(place)
+    return Problem(where, problem.message, problem.remedy)
+
+
+def enclosing(path: str) -> Iterator[str]:
+    """A field's path and those of what it lies in, the nearest first."""
+    while path:
+        yield path
+        path = path[: max(path.rfind("."), path.rfind("["), 0)]
+
+
+def read_part(source: Source, environ: Mapping[str, str], *, literal_secrets: bool) -> Part:
+    """Read one file and check its grammar. What is wrong is in `problems`, all of it."""
+    part = Part(source.label)
+    unresolved: set[Loc] = set()
+    reader = Reader(_Replacing(part, References(environ, source.folder), unresolved, literal_secrets))
+    part.positions = reader.positions
+    try:
+        data = reader.read(source.text())
+    except InvalidSpec as error:
+        part.complain(Position(1, 1), Problem("", error.message, error.remedy or _MEND))
+        return part
+    except YamlProblem as error:
+        reader.problems.append(error)
+        data = None
+    for problem in reader.problems:
+        part.complain(problem.position, Problem("", problem.message, problem.remedy))
+    if isinstance(data, dict):
+        part.data = data
+        _check(part, unresolved | reader.broken)
+    elif not part.problems:
+        part.complain(Position(1, 1), Problem("", "must be names and values", "begin with `version: 1`"))
+    return part
+
+
+def _check(part: Part, unresolved: set[Loc]) -> None:
+    """The grammar; values that could not be read have been told already."""
+    try:
+        part.document = Document.model_validate(part.data)
+    except ValidationError as error:
+        broken = {field_path(loc, part.data) for loc in unresolved}
+        names = [(kind, name) for kind, _, name in part.names()]
+        if len(set(names)) < len(names):
+            broken.add("")  # told with both places, where all files are looked at
+        for problem in problems_of(error, Document, part.data):
+            if problem.field not in broken:
+                nearest = next((path for path in enclosing(problem.field) if path in part.places), "")
+                part.complain(part.places.get(nearest, Position(1, 1)), _without(problem, part.hidden))
+
+
+def _without(problem: Problem, hidden: set[str]) -> Problem:
+    """A message may quote a value, and the value may be what a reference stands for."""
+    remedy = None if problem.remedy is None else redacted(problem.remedy, hidden)
+    return Problem(problem.field, redacted(problem.message, hidden), remedy)
+
+
+@dataclass(frozen=True)
+class _Replacing:
+    """Puts what references stand for in their place."""
+
+    part: Part
+    references: References
+    unresolved: set[Loc]
+    literal_secrets: bool
+
+    def __call__(self, loc: Loc, value: str, here: Position) -> str:
+        secret = len(loc) == 3 and _SECRETS.get(str(loc[0])) == loc[2]
+        if secret and not self.literal_secrets and not _may_stand(value):
+            self.part.complain(here, Problem("", f"{loc[-1]} is written out in the file", _LITERAL))
+        try:
+            text = self.references.resolve(value)
+        except UnresolvedReference as error:
+            self.part.complain(here, Problem("", error.message, error.remedy))
+            self.unresolved.add(loc)
+            return ""
+        if not is_gateway_reference(text) and (secret or (text != value and len(text) >= _LONG)):
+            self.part.hidden.add(text)
+        return text
+
+
+def _may_stand(text: str) -> bool:
+    return text == MASK or not text or is_gateway_reference(text) or has_reference(text)

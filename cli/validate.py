@@ -1,0 +1,50 @@
+"""ctl validate: what a declaration says, checked without a service."""
+
+import os
+from typing import TYPE_CHECKING
+
+import typer
+
+from cli.apply import File, Literals
+from cli.session import say
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from controlplane.core.spec import Document
+    from controlplane.errors import Problem
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command()(validate)
+
+
+def validate(file: File, allow_literal_secrets: Literals = False) -> None:
+    """Check a declaration without a service: its grammar, and that each limit can be enforced somewhere."""
+    from cli.declaration import read_declaration
+    from controlplane.core.abilities import OURS
+    from controlplane.core.enforcement import place
+    from controlplane.errors import InvalidSpec, Problem
+
+    declaration = read_declaration(file, os.environ, literal_secrets=allow_literal_secrets)
+    problems = [
+        declaration.placed(Problem(f"queues.{queue.name}.{found.field}", found.message, found.remedy))
+        for queue in declaration.document.queues
+        for found in place(queue, OURS).problems
+    ]
+    if problems:
+        raise InvalidSpec(f"{declaration.file} declares what cannot be enforced", problems=problems)
+    for found in declared_elsewhere(declaration.document):
+        say(f"note: {declaration.placed(found)}")
+    say(f"{declaration.file} is valid")
+
+
+def declared_elsewhere(document: "Document") -> "Iterator[Problem]":
+    """References to what the declaration itself does not have, which a service may know."""
+    from controlplane.core.declaring import dangling, declare
+    from controlplane.core.desired import DesiredState
+    from controlplane.errors import Problem
+
+    wanted = declare(document, DesiredState(), lambda _: "")
+    for found in dangling(wanted.changes, (wanted.state,)):
+        yield Problem(found.field, f"{found.message} here", "the service must know it by then")

@@ -1,0 +1,57 @@
+"""ctl validate: files are checked without a service."""
+
+import io
+from pathlib import Path
+
+import pytest
+
+from cli.exit_codes import ExitCode
+from cli.main import main
+
+Captured = pytest.CaptureFixture[str]
+
+QUEUE = """\
+queues:
+  - name: support
+    members: [{name: main, provider: mock, model: m}]
+    limits: [{tokens: 1000, per: 1m}]
+"""
+
+
+def test_several_files_are_valid_together(tmp_path: Path, capsys: Captured) -> None:
+    (tmp_path / "queues.yaml").write_text(QUEUE)
+    more = tmp_path / "more.yaml"
+    more.write_text("providers:\n  - {name: mock, type: openai, api_key: $env://OPENAI_API_KEY}\n")
+    assert main(["validate", "-f", str(tmp_path / "queues.yaml"), "-f", str(more)]) == ExitCode.OK
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err == f"{tmp_path}/queues.yaml, {more} is valid\n"
+
+
+def test_what_another_declaration_may_have_is_a_note(tmp_path: Path, capsys: Captured) -> None:
+    file = tmp_path / "queues.yaml"
+    file.write_text(QUEUE)
+    assert main(["validate", "-f", str(file)]) == ExitCode.OK
+    assert f"note: {file}:3:28: queues.support.members[0].provider: there is no provider 'mock' here" in (
+        capsys.readouterr().err
+    )
+
+
+def test_a_limit_that_nothing_can_enforce_is_pointed_at(tmp_path: Path, capsys: Captured) -> None:
+    file = tmp_path / "queues.yaml"
+    file.write_text(QUEUE.replace("limits: [{tokens: 1000, per: 1m}]", "limits: [{usd: 5, per: month}]"))
+    assert main(["validate", "-f", str(file)]) == ExitCode.ERROR
+    assert f"{file}:4:" in capsys.readouterr().err
+
+
+def test_stdin_and_files_are_one_declaration(
+    tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Stdin:
+        buffer = io.BytesIO(QUEUE.encode())
+
+    monkeypatch.setattr("sys.stdin", Stdin)
+    file = tmp_path / "queues.yaml"
+    file.write_text(QUEUE)
+    assert main(["validate", "-f", str(file), "-f", "-"]) == ExitCode.ERROR
+    assert f"<stdin>:2:5: queues.support: is declared here and at {file}:2:5" in capsys.readouterr().err
