@@ -1,13 +1,14 @@
 """A client's connection: HTTP/1.1 parsed by httptools, requests answered one after another."""
 
 import asyncio
+import re
 from collections import deque
 from typing import TYPE_CHECKING, cast
 
 import httptools
 
 from controlplane.fallback.http.exchange import Exchange
-from controlplane.fallback.http.headers import Headers
+from controlplane.fallback.http.headers import Headers, Value
 from controlplane.fallback.http.pages import error_page, reason
 
 if TYPE_CHECKING:
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
 _READ_AHEAD = 256 * 1024
 _QUEUED_REQUESTS = 16
 _LINGER_S = 5.0
+
+
+# No space, no control character, no slash: what could be taken for something else than a name.
+_HOST = re.compile(r"[^\x00-\x20/\x7f]+")
 
 
 class _Refused(Exception):
@@ -100,12 +105,25 @@ class Connection(asyncio.Protocol):
         if self._closing:
             return
         try:
-            self._parser.feed_data(data)
-        except (httptools.HttpParserUpgrade, httptools.HttpParserError) as error:
+            self._feed(data)
+        except httptools.HttpParserError as error:
             cause = error.__context__
             self._refuse(cause if isinstance(cause, _Refused) else _Refused(400))
         if self._answering is None:
             self._next()
+
+    def _feed(self, data: bytes) -> None:
+        """Parse. A client that would like to speak something else from here on is answered in HTTP/1.1."""
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            method = self._parser.get_method()
+            self._parser = httptools.HttpRequestParser(self)
+            lines = [b"%b %b HTTP/1.1\r\n" % (method, self._target)]
+            lines += [
+                f"{name}: {value}\r\n".encode("latin-1") for name, value in self._fields if name != "upgrade"
+            ]
+            self._feed(b"".join(lines) + b"\r\n" + data[upgrade.args[0] :])
 
     def pause_writing(self) -> None:
         self._writable = False
@@ -139,11 +157,13 @@ class Connection(asyncio.Protocol):
             raise _Refused(400, "400 Request Header Or Cookie Too Large")
 
     def on_headers_complete(self) -> None:
+        method = self._parser.get_method().decode("latin-1")
+        if self._parser.should_upgrade() and method != "CONNECT":
+            return
         headers = Headers.of(self._fields)
         version = self._parser.get_http_version()
-        if version == "1.1" and "host" not in headers:
+        if method == "CONNECT" or not _is_host(headers.value("host"), optional=version != "1.1"):
             raise _Refused(400)
-        method = self._parser.get_method().decode("latin-1")
         # What the parser does not count: the spaces, colons and line ends.
         head_bytes = self._header_bytes + len(method) + len(self._target) + 4 * len(self._fields) + 12
         self._header_bytes = 0
@@ -254,3 +274,10 @@ class Connection(asyncio.Protocol):
         if self._transport.can_write_eof():
             self._transport.write_eof()
         self._transport.resume_reading()
+
+
+def _is_host(values: Value | None, *, optional: bool) -> bool:
+    """Whether a request has one Host that can be one."""
+    if values is None:
+        return optional
+    return isinstance(values, str) and _HOST.fullmatch(values) is not None

@@ -55,6 +55,10 @@ class Headers:
         value = self._fields.get(name)
         return value[0] if isinstance(value, list) else value
 
+    def value(self, name: str) -> Value | None:
+        """The value, or all of them where there are several; `name` is in lower case."""
+        return self._fields.get(name)
+
     def variable(self, name: str, dashed: str) -> str | None:
         """What nginx's `$http_NAME` is: a dash and an underscore are the same, several values are joined.
 

@@ -9,6 +9,7 @@ from controlplane.fallback.http.headers import Headers
 
 # Who connects from this machine is a proxy in front of us and may say for whom it does.
 _TRUSTED_PEER = "127.0.0.1"
+_BROKEN_ESCAPE = re.compile(r"%(?![0-9a-fA-F]{2})")
 _SLASHES = re.compile(r"/{2,}")
 
 
@@ -38,6 +39,8 @@ def parse(target: str) -> Address:
     query = query.partition("#")[0] if mark else ""
     path = raw_path.partition("#")[0]
     if "%" in path:
+        if _BROKEN_ESCAPE.search(path):
+            raise InvalidAddress(target)
         path = unquote_to_bytes(path).decode("utf-8", "surrogateescape")
         if "\x00" in path:
             raise InvalidAddress(target)

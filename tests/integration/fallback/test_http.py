@@ -95,11 +95,27 @@ async def test_a_client_that_waits_for_permission_gets_it(bench: Bench) -> None:
     writer.close()
 
 
+async def test_a_client_that_would_rather_speak_something_else_is_answered_in_http_1(bench: Bench) -> None:
+    await bench.route()
+    wish = ("Upgrade: h2c", "HTTP2-Settings: AAMAAABkAAQAoAAAAAIAAAAA", "Connection: Upgrade, HTTP2-Settings")
+    first = request(*wish, close=False)
+    received = await say(bench, first[:150], first[150:] + request("X-Mock-Usage: 4"))
+    assert received.count(b"HTTP/1.1 200") == 2
+    assert bench.mock.requests[0].body["messages"] == HELLO["messages"]
+    assert "upgrade" not in bench.mock.requests[0].headers
+
+
 @pytest.mark.parametrize(
     ("sent", "status"),
     [
         (b"nonsense\r\n\r\n", b"400"),
         (b"POST /chat HTTP/1.1\r\n\r\n", b"400"),
+        (b"GET / HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n", b"400"),
+        (b"GET / HTTP/1.1\r\nHost:\r\n\r\n", b"400"),
+        (b"GET / HTTP/1.1\r\nHost: a b\r\n\r\n", b"400"),
+        (b"GET / HTTP/1.1\r\nHost: a/b\r\n\r\n", b"400"),
+        (b"CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n", b"400"),
+        (b"GET /%zz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", b"400"),
         (b"GET /" + b"a" * 9000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", b"414"),
         (b"GET / HTTP/1.1\r\nHost: x\r\nX-A: " + b"a" * 40_000 + b"\r\n\r\n", b"400"),
         (b"GET / HTTP/1.1\r\nHost: x\r\n" + b"X-A: 1\r\n" * 300 + b"\r\n", b"400"),
