@@ -1,5 +1,6 @@
 """What was written before: revisions, what each of them changed, and what lies between two of them."""
 
+import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -90,19 +91,25 @@ class History:
                 newer = int(await connection.fetchval("SELECT max(id) FROM revision"))
             await self._head(connection, newer)
             found = await connection.fetch(_BETWEEN, *(self._tenant, min(older, newer), max(older, newer)))
-        changes = []
-        for record in found:
-            sides = (record["before"], record["after"])
-            change = _change(record, *(sides if older <= newer else reversed(sides)))
-            if change.fields:
-                changes.append(change)
-        return newer, changes
+        # Thousands of objects may lie between two revisions, and others are waiting for the loop.
+        return newer, await asyncio.to_thread(_changes, found, forwards=older <= newer)
 
     async def _head(self, connection: Connection, number: int) -> Revision:
         found = await connection.fetchrow(f"{_HEAD} WHERE r.id = $2", self._tenant, number)
         if found is None:
             raise _missing(number)
         return Revision(**found)
+
+
+def _changes(found: Sequence[Any], *, forwards: bool) -> list[RevisionChange]:  # Any: rows
+    """What is really different."""
+    changes = []
+    for record in found:
+        sides = (record["before"], record["after"])
+        change = _change(record, *(sides if forwards else reversed(sides)))
+        if change.fields:
+            changes.append(change)
+    return changes
 
 
 def _missing(number: int) -> NotFound:
