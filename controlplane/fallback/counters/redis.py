@@ -11,6 +11,7 @@ from typing import Any
 import hiredis
 import structlog
 
+from controlplane.fallback.counters.owed import Owed
 from controlplane.fallback.counters.redis_connection import Argument, RedisAddress, RedisConnection
 from controlplane.fallback.counters.scripts import Script
 from controlplane.fallback.counters.windows import CountersGone
@@ -33,6 +34,7 @@ class RedisClient:
         self._connection: RedisConnection | None = None
         self._connecting: asyncio.Task[RedisConnection] | None = None
         self._posted: set[asyncio.Task[Any]] = set()
+        self._owed = Owed(self.command)
         self._log = structlog.get_logger("gateway.redis")
 
     async def run(self, script: Script, keys: Sequence[str], arguments: Sequence[Argument]) -> Any:
@@ -59,11 +61,25 @@ class RedisClient:
         """Send a command without waiting for its reply. It is done before whatever is sent after it."""
         self._send_later(parts, None)
 
+    def owe(self, *parts: Argument) -> None:
+        """Post a command that may be done twice, again until it is done where Redis is away."""
+        connection = self._connection
+        if connection is None or connection.closed:
+            self._owed.add(parts)
+            return
+
+        def done(sent: asyncio.Future[Any]) -> None:
+            if not sent.cancelled() and (sent.exception() or isinstance(sent.result(), hiredis.ReplyError)):
+                self._owed.add(parts)
+
+        connection.send(parts).add_done_callback(done)
+
     async def close(self) -> None:
         """Let what was posted reach Redis, then close."""
         if self._connection is not None and not self._connection.closed:
             await self._connection.drain()
             self._connection.close()
+        await self._owed.close()
         tasks = [*self._posted, *([self._connecting] if self._connecting else [])]
         for task in tasks:
             task.cancel()

@@ -8,6 +8,7 @@ from typing import Any
 import structlog
 from redis.crc import key_slot
 
+from controlplane.fallback.counters.owed import Owed
 from controlplane.fallback.counters.redis import RedisClient
 from controlplane.fallback.counters.redis_connection import Argument, RedisAddress
 from controlplane.fallback.counters.redis_sentinel import ask_once
@@ -41,6 +42,7 @@ class ClusterClient:
         self._nodes: dict[int, RedisAddress] = {}
         self._learning: asyncio.Task[None] | None = None
         self._posted: set[asyncio.Task[None]] = set()
+        self._owed = Owed(self.command)
         self._log = structlog.get_logger("gateway.redis")
 
     async def run(self, script: Script, keys: Sequence[str], arguments: Sequence[Argument]) -> Any:
@@ -61,14 +63,15 @@ class ClusterClient:
         """Run a script without waiting for its reply."""
         self._later(self.run(script, keys, arguments))
 
-    def post_command(self, *parts: Argument) -> None:
-        """Send a command without waiting for its reply."""
-        self._later(self.command(*parts))
+    def owe(self, *parts: Argument) -> None:
+        """Post a command that may be done twice, and again until it is done where the cluster is away."""
+        self._later(self._send_or_owe(parts))
 
     async def close(self) -> None:
         """Let what was posted reach the cluster."""
         if self._posted:
             await asyncio.wait(self._posted, timeout=self._address.seeds[0].timeout_s)
+        await self._owed.close()
         tasks = [*self._posted, *([self._learning] if self._learning else [])]
         for task in tasks:
             task.cancel()
@@ -107,6 +110,12 @@ class ClusterClient:
         task = self._loop.create_task(self._report(work))
         self._posted.add(task)
         task.add_done_callback(self._posted.discard)
+
+    async def _send_or_owe(self, parts: tuple[Argument, ...]) -> None:
+        try:
+            await self.command(*parts)
+        except CountersGone:
+            self._owed.add(parts)
 
     async def _report(self, work: Coroutine[Any, Any, Any]) -> None:
         try:

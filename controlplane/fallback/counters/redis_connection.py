@@ -12,6 +12,8 @@ from controlplane.fallback.counters.windows import CountersGone
 
 Argument = str | bytes | int | float
 
+_SECOND_CHANCE_S = 0.02
+
 
 @dataclass(frozen=True, slots=True)
 class RedisAddress:
@@ -46,6 +48,7 @@ class RedisConnection(asyncio.Protocol):
         self._waiting: deque[tuple[asyncio.Future[Any], float]] = deque()
         self._outgoing: list[bytes] = []
         self._timer: asyncio.TimerHandle | None = None
+        self._suspect: asyncio.Future[Any] | None = None
         self.closed = False
 
     def send(self, parts: tuple[Argument, ...]) -> asyncio.Future[Any]:
@@ -130,7 +133,11 @@ class RedisConnection(asyncio.Protocol):
         self._timer = None
         if not self._waiting:
             return
-        left = self._waiting[0][1] - self._loop.time()
+        oldest, deadline = self._waiting[0]
+        left = deadline - self._loop.time()
+        if left <= 0 and self._suspect is not oldest:
+            self._suspect = oldest  # its reply may be there, unread, if this process was busy elsewhere
+            left = _SECOND_CHANCE_S
         if left <= 0:
             self._fail("Redis does not answer")
             self._transport.abort()

@@ -91,7 +91,7 @@ class LimitConn(Plugin):
     def log(self, context: Context) -> None:
         for key, holder in context.notes.pop(self, ()):
             if self._redis is not None:
-                self._redis.post_command("ZREM", key, holder)
+                self._redis.owe("ZREM", key, holder)
             else:
                 self.services.counters.leave(key)
 

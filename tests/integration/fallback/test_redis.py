@@ -131,6 +131,26 @@ async def test_without_redis_calls_fail_unless_they_may_pass_and_it_heals_by_its
                 await client.flushdb()
 
 
+async def test_a_place_whose_call_ends_while_redis_is_away_is_given_back_later(
+    bench: Bench, valkey_url: str
+) -> None:
+    async with (
+        line_to(valkey_url) as line,
+        redis.asyncio.Redis.from_url(valkey_url) as client,
+        asyncio.timeout(60),
+    ):
+        await bench.route({"limit-conn": {**CONN, **policy(valkey_url, line.port)}})
+        slow = asyncio.create_task(bench.call(X_Mock_Latency_Ms="500"))
+        while not bench.mock.requests:
+            await asyncio.sleep(0.01)
+        await line.cut()
+        assert (await slow).status_code == 200
+        assert [key async for key in client.scan_iter("limit_conn:*")]
+        await line.mend()
+        while [key async for key in client.scan_iter("limit_conn:*")]:
+            await asyncio.sleep(0.02)
+
+
 async def test_a_redis_that_does_not_answer_is_given_up_in_time(bench: Bench) -> None:
     async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(ConnectionError):
