@@ -12,6 +12,7 @@ from functools import cached_property
 from controlplane.core.claims import ATTRIBUTES, Claims
 from controlplane.core.desired import DesiredState, Key, Provider, Queue, Tenant
 from controlplane.core.levels import (
+    GLOBAL,
     KEY,
     LEVELS_HEADER,
     PROVIDER,
@@ -23,6 +24,7 @@ from controlplane.core.levels import (
     Slot,
 )
 from controlplane.core.limits import Limit, Meter, Mode, Then
+from controlplane.core.platform import NO_PLATFORM, Platform
 from controlplane.errors import Problem
 
 _OF_TENANT: Mapping[str | None, Sequence[Slot]] = {
@@ -89,18 +91,20 @@ class Above:
     """What stands above the queues of a desired state."""
 
     desired: DesiredState
+    platform: Platform = NO_PLATFORM
 
     def of_queue(self, queue: Queue) -> list[Standing]:
         """What counts the calls of a queue's routes, whoever calls."""
         accounts = {member.provider for member in queue.spec.members}
-        found = self._of_tenant(queue.spec.tenant)
+        found = self._of_everything() + self._of_tenant(queue.spec.tenant)
         if len(accounts) == 1:
             found += self._of_account(accounts.pop())
         return found
 
     def of_provider(self, provider: Provider) -> list[Standing]:
         """What counts the calls of a provider's own address."""
-        return self._of_tenant(provider.spec.tenant) + self._of_account(provider.spec.name)
+        own = self._of_account(provider.spec.name)
+        return self._of_everything() + self._of_tenant(provider.spec.tenant) + own
 
     def of_key(self, key: Key) -> KeyLevels | None:
         """What a key changes, or None where its calls are counted as its queues say."""
@@ -182,18 +186,28 @@ class Above:
         found: set[str | None] = {item.spec.tenant for item in queues if item}
         return found | {item.spec.tenant for item in providers if item}
 
+    def _of_everything(self) -> list[Standing]:
+        return [
+            Standing(f"gateway.limits[{index}]", slot, limit, f"global.{limit.window_s}")
+            for index, (limit, slot) in enumerate(zip(self.platform.limits, GLOBAL, strict=False))
+        ]
+
     def _of_tenant(self, name: str | None, claims: Claims | None = None) -> list[Standing]:
         tenant = self.desired.tenants.get(name) if name else None
         if tenant is None:
             return []
+        limits, owner = tenant.spec.limits, f"tenants.{tenant.spec.name}"
+        tier = tenant.spec.tier
+        if not limits and tier is not None and tier in self.platform.tiers:
+            limits, owner = tuple(self.platform.tiers[tier]), f"gateway.tiers.{tier}"
         taken: dict[str | None, int] = {}
         found = []
-        for index, limit in enumerate(tenant.spec.limits):
+        for index, limit in enumerate(limits):
             slots = _OF_TENANT.get(limit.by, ())
             number = taken[limit.by] = taken.get(limit.by, -1) + 1
             if number >= len(slots):
                 continue  # told as a problem
-            path = f"tenants.{tenant.spec.name}.limits[{index}]"
+            path = f"{owner}.limits[{index}]"
             scope = _scope(limit.by or "tenant", tenant, limit)
             if limit.by is None:
                 found.append(Standing(path, slots[number], limit, scope))
@@ -215,6 +229,15 @@ class Above:
 
 def _scope(level: str, owner: Tenant | Key | Provider, limit: Limit) -> str:
     return f"{level}.{owner.id.hex}.{limit.window_s}"
+
+
+def platform_problems(platform: Platform) -> Iterator[Problem]:
+    """What of a gateway's own limits it could not count; fields are named from the gateway's top."""
+    found = [*owner_problems("", platform.limits, {None: GLOBAL})]
+    for tier, limits in platform.tiers.items():
+        found += owner_problems(f"tiers.{tier}", limits, _OF_TENANT)
+    for item in found:
+        yield Problem(item.field.removeprefix(".").replace(".limits[", "["), item.message, item.remedy)
 
 
 def owner_problems(

@@ -35,9 +35,10 @@ from controlplane.core.instances import direct_instance, member_instance
 from controlplane.core.levels import LEVELS_HEADER, SLOTS, STRATEGIES, service_id
 from controlplane.core.limits import Meter
 from controlplane.core.objects import NAME_LABEL, OWNER_LABEL, SOURCE_LABEL, GatewayObject, Kind, ObjectKey
+from controlplane.core.platform import NO_PLATFORM, Platform
 from controlplane.core.policies import NOBODY, REJECTION, REMOVED_HEADERS, exhausted, queue_policy
 from controlplane.core.render import Renderer
-from controlplane.core.report import enforcement_report
+from controlplane.core.report import above_report, enforcement_report
 from controlplane.core.spec import Balancer, MemberSpec, QueueSpec
 from controlplane.errors import Problem
 
@@ -57,6 +58,7 @@ class Target:
     counters: CounterStore = field(default_factory=CounterStore)
     base_domain: str | None = None
     """The domain whose subdomains are the tenants'."""
+    platform: Platform = NO_PLATFORM
 
     def hosts(self, tenant: str | None, desired: DesiredState) -> list[str]:
         """The hosts under which what a tenant owns is served; none means every host."""
@@ -82,9 +84,9 @@ class Compiler:
 
     def compile(self, desired: DesiredState, moment: datetime, abilities: Abilities = STOCK) -> Compiled:
         """All objects of a desired state, as of a moment (keys expire), for a gateway of these abilities."""
-        problems = unenforceable(desired, abilities=abilities)
+        problems = unenforceable(desired, None, abilities, self._target.platform)
         admission = Admission(desired, problems, moment)
-        above = Above(desired)
+        above = Above(desired, self._target.platform)
         contexts: list[Context] = []
         report: list[Enforcement] = []
         strategies: set[Meter] = {Meter.TOKENS}
@@ -94,6 +96,7 @@ class Compiler:
             openers = admission.openers(queue)
             contexts += self.queue(queue, placements, above.of_queue(queue), desired, openers)
             report += enforcement_report(queue, placements, policy_id(queue.spec.name))
+            report += above_report(queue, above.of_queue(queue))
         for provider in admission.providers():
             callers = admission.callers(provider)
             served = self._target.hosts(provider.spec.tenant, desired)

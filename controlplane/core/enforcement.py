@@ -13,6 +13,7 @@ from controlplane.core.above import Above
 from controlplane.core.desired import DesiredState
 from controlplane.core.levels import QUEUE, QUEUE_HEADER, QUEUE_KEY, Slot
 from controlplane.core.limits import Limit, Meter, Mode, Then
+from controlplane.core.platform import NO_PLATFORM, Platform
 from controlplane.core.spec import Balancer, Fallback, MemberSpec, ProviderType, QueueSpec
 from controlplane.errors import Problem
 
@@ -286,10 +287,13 @@ def _clashes_above(placed: Sequence[Placement]) -> Iterator[Problem]:
 
 
 def unenforceable(
-    desired: DesiredState, queues: Iterable[str] | None = None, abilities: Abilities = STOCK
+    desired: DesiredState,
+    queues: Iterable[str] | None = None,
+    abilities: Abilities = STOCK,
+    platform: Platform = NO_PLATFORM,
 ) -> tuple[Problem, ...]:
     """Everything declared that a gateway would not enforce; fields are named from the document's top."""
-    above = Above(desired)
+    above = Above(desired, platform)
     found: list[Problem] = []
     for name in desired.queues if queues is None else queues:
         queue = desired.queues[name]

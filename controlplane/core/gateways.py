@@ -9,7 +9,8 @@ from uuid import UUID
 
 from pydantic import AfterValidator, Field, SecretStr, StrictBool
 
-from controlplane.core.declared import Declared, Endpoint, Labels
+from controlplane.core.declared import Declared, Endpoint, Labels, Limits
+from controlplane.core.platform import Platform
 from controlplane.core.secrets import MASK, Secret
 from controlplane.core.text import Name, SecretText
 
@@ -66,12 +67,21 @@ class GatewaySpec(Declared):
     redis_url: RedisUrl | None = None
     """The Redis or Valkey that keeps its counters, as the gateway reaches it; without one, every node
     of the gateway counts alone."""
+    limits: Limits = ()
+    """Over all calls that go through it."""
+    tiers: Annotated[dict[Name, Limits], Field(max_length=64)] = Field(default_factory=dict)
+    """By tier: the limits of each tenant that declares none of its own."""
     labels: Labels = Field(default_factory=dict)
     drift: Drift = Drift.HEAL
     """What happens when somebody edits one of our objects by hand: `heal` puts it back, `report` leaves it
     and says so in the gateway's status, in plans and in the metrics until somebody applies."""
     enabled: StrictBool = True
     """False leaves the gateway as it is."""
+
+    @property
+    def platform(self) -> Platform:
+        """What stands above every tenant on it."""
+        return Platform(self.limits, self.tiers)
 
 
 @dataclass(frozen=True, slots=True)

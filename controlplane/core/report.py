@@ -1,7 +1,8 @@
 """The enforcement report: for each limit where it is held, how exactly, and what an edit costs."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
+from controlplane.core.above import Standing
 from controlplane.core.desired import Queue
 from controlplane.core.enforcement import Enforcement, Mechanism, Placement, Placements
 from controlplane.core.levels import service_id
@@ -29,6 +30,23 @@ def enforcement_report(queue: Queue, placements: Placements, policy_id: str) -> 
             exactness=exactness,
             worst_overshoot=overshoot,
             edit=edit,
+        )
+
+
+def above_report(queue: Queue, standings: Iterable[Standing]) -> Iterator[Enforcement]:
+    """A line for each limit above the queue, whoever calls; keys' own limits are theirs."""
+    for standing in standings:
+        yield Enforcement(
+            queue=queue.spec.name,
+            path=standing.path,
+            limit=str(standing.limit),
+            mechanism=Mechanism.LEVEL,
+            object=f"{Kind.SERVICE}/{service_id(Meter.TOKENS)}",
+            shared_with="every queue that it stands above"
+            + (f", one counter for each value of {standing.attribute}" if standing.attribute else ""),
+            exactness=_AFTER,
+            worst_overshoot=_OVERSHOOT,
+            edit=_KEEPS,
         )
 
 

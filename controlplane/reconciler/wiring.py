@@ -39,10 +39,11 @@ def _pass_maker(settings: Settings, store: Store, work: ReconcilingStore, clock:
     replica = f"{socket.gethostname()}:{os.getpid()}"
 
     def make_pass(record: GatewayRecord, may_write: Callable[[], bool]) -> GatewayPass:
+        target = Target(settings.owner, record.counters, settings.base_domain, record.platform)
         return GatewayPass(
             record=record,
             gateway=ApisixAdmin(record.admin_url, record.admin_key),
-            compiler=Compiler(renderer, Target(settings.owner, record.counters, settings.base_domain)),
+            compiler=Compiler(renderer, target),
             store=work,
             digest=store.sealer.fingerprint,
             owner=settings.owner,

@@ -4,10 +4,15 @@ from collections.abc import Iterable
 from typing import cast
 from uuid import UUID
 
+from controlplane.core.abilities import Abilities
+from controlplane.core.above import platform_problems
 from controlplane.core.desired import DesiredState, Provider, Queue, Tenant
 from controlplane.core.desired import Key as DesiredKey
+from controlplane.core.enforcement import unenforceable
+from controlplane.core.gateways import GatewaySpec
 from controlplane.core.secrets import SecretRef
 from controlplane.core.spec import KeySpec, ProviderSpec, QueueSpec, TenantSpec
+from controlplane.errors import Problem
 from controlplane.store import documents, rows
 from controlplane.store.database import Connection
 from controlplane.store.records import Kind, Spec
@@ -49,12 +54,33 @@ async def among_neighbours(connection: Connection, spec: Spec, object_id: UUID) 
             queues=_queues(found),
             keys={spec.name: DesiredKey(object_id, spec, SecretRef("", ""))},
         )
-    return DesiredState()
+    if not spec.platform:
+        return DesiredState()
+    return DesiredState(
+        providers=_providers(await rows.fetch(connection, Kind.PROVIDER, "true")),
+        tenants=_tenants_of(await rows.fetch(connection, Kind.TENANT, "true")),
+        queues=_queues(await rows.fetch(connection, Kind.QUEUE, "true")),
+        keys=_keys(await rows.fetch(connection, Kind.KEY, "true")),
+    )
+
+
+def unenforced_by(spec: GatewaySpec, state: DesiredState, abilities: Abilities) -> tuple[Problem, ...]:
+    """What a gateway's own limits would keep it from enforcing, beside what is declared."""
+    if not spec.platform:
+        return ()
+    own = tuple(platform_problems(spec.platform))
+    before = set(unenforceable(state, None, abilities))
+    return own or tuple(
+        item for item in unenforceable(state, None, abilities, spec.platform) if item not in before
+    )
 
 
 async def _tenants(connection: Connection, names: Iterable[str | None]) -> dict[str, Tenant]:
     wanted = [name for name in names if name]
-    found = await rows.fetch(connection, Kind.TENANT, _NAMED, wanted) if wanted else []
+    return _tenants_of(await rows.fetch(connection, Kind.TENANT, _NAMED, wanted) if wanted else [])
+
+
+def _tenants_of(found: Iterable[Row]) -> dict[str, Tenant]:
     return {row.name: Tenant(row.id, cast(TenantSpec, _bare(Kind.TENANT, row))) for row in found}
 
 

@@ -14,6 +14,7 @@ from controlplane.core.diff import FieldChange
 from controlplane.core.gateways import Drift, GatewaySpec
 from controlplane.core.objects import Kind as ObjectKind
 from controlplane.core.objects import ObjectKey
+from controlplane.core.platform import NO_PLATFORM, Platform
 from controlplane.core.secrets import SecretRef
 from controlplane.errors import CannotUnseal
 from controlplane.store import documents, drift, rows
@@ -44,6 +45,7 @@ class GatewayRecord:
     """Why it cannot be used as it is declared."""
     abilities: Abilities = OURS
     """What it can do, as far as it has been asked; before that, everything."""
+    platform: Platform = NO_PLATFORM
 
     def __repr__(self) -> str:
         return f"GatewayRecord({self.name})"
@@ -107,8 +109,11 @@ class ReconcilingStore:
             counters = self._counters(row.id, texts.get("redis_url"))
         except (CannotUnseal, ValueError) as error:
             return GatewayRecord(row.id, row.name, url, "", CounterStore(), row.version, trouble=str(error))
-        admin_key, mode = texts.get("admin_key", ""), cast(GatewaySpec, spec).drift
-        return GatewayRecord(row.id, row.name, url, admin_key, counters, row.version, mode)
+        admin_key, declared = texts.get("admin_key", ""), cast(GatewaySpec, spec)
+        return GatewayRecord(
+            *(row.id, row.name, url, admin_key, counters, row.version, declared.drift),
+            platform=declared.platform,
+        )
 
     async def unseal(self, names: Iterable[str]) -> Mapping[str, str]:
         """The texts of secrets, by the names of their handles; one that cannot be read is left out."""

@@ -130,7 +130,9 @@ async def remove(connection: Connection, kind: Kind, object_id: UUID) -> None:
 
 def _own_part(kind: Kind, spec: Spec) -> Document:
     """What is kept in the object's own row."""
-    apart = {"name", "limits", "members", "tenant", "queues", "providers"}
+    apart = {"name"}
+    if kind is not Kind.GATEWAY:
+        apart |= {"limits", "members", "tenant", "queues", "providers"}
     return {name: value for name, value in document_of(kind, spec).items() if name not in apart}
 
 

@@ -17,6 +17,7 @@ from controlplane.core.access import Reach
 from controlplane.core.apikeys import RandomSource, new_key
 from controlplane.core.desired import Provider, derived_id
 from controlplane.core.enforcement import unenforceable
+from controlplane.core.gateways import GatewaySpec
 from controlplane.core.secrets import MASK
 from controlplane.core.spec import KeySpec, ProviderSpec, QueueSpec
 from controlplane.errors import Conflict, InvalidSpec, PreconditionFailed, Problem
@@ -24,8 +25,8 @@ from controlplane.store import documents, rows
 from controlplane.store.audit import Entry, add_to_audit
 from controlplane.store.database import Connection, Database
 from controlplane.store.documents import Document, Secrets
-from controlplane.store.gateways import known_abilities
-from controlplane.store.neighbours import among_neighbours
+from controlplane.store.gateways import abilities_of, known_abilities
+from controlplane.store.neighbours import among_neighbours, unenforced_by
 from controlplane.store.reaching import within, writable
 from controlplane.store.records import Author, Kind, Spec
 from controlplane.store.references import dangling, names_for, referrers
@@ -149,6 +150,8 @@ class Change:
     async def _unenforced(self, kind: Kind, spec: Spec, object_id: UUID) -> tuple[Problem, ...]:
         """What no gateway would enforce; the fields are named from the object's top."""
         state = await among_neighbours(self.connection, spec, object_id)
+        if isinstance(spec, GatewaySpec):
+            return unenforced_by(spec, state, await abilities_of(self.connection, object_id))
         top = f"{kind.plural}.{spec.name}."
         return tuple(
             Problem(item.field.removeprefix(top), item.message, item.remedy)

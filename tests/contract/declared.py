@@ -16,6 +16,7 @@ from controlplane.core.abilities import Abilities
 from controlplane.core.contexts import CounterStore
 from controlplane.core.objects import ObjectKey, resolve
 from controlplane.core.plan import Action, plan_against_live
+from controlplane.core.platform import NO_PLATFORM, Platform
 from controlplane.core.secrets import SecretRef
 from controlplane.gateway.apisix import ApisixAdmin
 from tests.contract.targets import Target, real_apisix, twin
@@ -48,14 +49,14 @@ class Declared:
     counters: CounterStore
     redis_password: str
 
-    async def declare(self, *queues: dict[str, Any], **parts: Any) -> None:
+    async def declare(self, *queues: dict[str, Any], platform: Platform = NO_PLATFORM, **parts: Any) -> None:
         """Compile, plan against what is there, check against its schemas, write."""
         abilities = Abilities.of((await self.admin.capabilities()).plugins)
         account = {"name": "openai-main", "type": "openai", "endpoint": f"http://{self.target.mock_address}"}
         names = [item["name"] for item in queues]
         keys = [{"name": "web", "queues": names}, {"name": "other"}]
         values = {"providers": [account], "queues": list(queues), "keys": keys, **parts}
-        result = compiled(document(**values), self.counters, abilities)
+        result = compiled(document(**values), self.counters, abilities, platform)
         assert result.problems == ()
         assert await self.admin.check(result.objects) == {}
         texts = {

@@ -4,6 +4,8 @@ from typing import Any
 
 import pytest
 
+from controlplane.core.limits import Limit
+from controlplane.core.platform import Platform
 from tests.contract.declared import CHAT, OTHER, WEB, Declared, unique
 from tests.fixtures.services import until
 
@@ -169,3 +171,16 @@ async def test_members_budgets_stand_beside_those_above_where_the_gateway_can_ho
     assert [reply.status_code for reply in replies] == [200, 200, 429]
     assert {reply.json()["model"] for reply in replies[:2]} == {"main", "spare"}
     assert await codes(declared, {}, path=OTHER_CHAT) == [429]
+
+
+async def test_a_gateway_s_own_budget_and_a_tier_s_hold_whoever_calls(declared: Declared) -> None:
+    hour = {"tokens": 30, "per": "1h"}
+    limits = [Limit.model_validate(hour)]
+    queues = [unique([], tenant="acme"), unique([], name="other")]
+    keys = [key("web", tenant="acme"), key("other", queues=["other"])]
+    pro = {"name": "acme", "tier": "pro"}
+    platform = Platform(limits, {"pro": [Limit.model_validate({**hour, "tokens": 20})]})
+    await declared.declare(*queues, tenants=[pro], keys=keys, platform=platform)
+    await declared.ready(OTHER_CHAT)
+    assert await codes(declared, {}, {}, {}) == [200, 200, 429]
+    assert await codes(declared, {}, {}, path=OTHER_CHAT, key=OTHER) == [200, 429]

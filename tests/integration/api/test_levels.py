@@ -1,9 +1,11 @@
 """Limits above queues, claims, suspension over the REST API: kept as declared, refused where they clash."""
 
 from typing import Any
+from uuid import UUID
 
 import httpx
 
+from controlplane.store.store import Store
 from tests.fixtures.specs import document, member, queue
 
 # Any: JSON.
@@ -60,3 +62,32 @@ async def test_a_provider_s_new_limit_is_refused_for_a_queue_that_would_slip_pas
     await applied(api, document(providers=providers, queues=[queue(members=members)]))
     limited = {"name": "openai-main", "type": "openai", "limits": [HOUR]}
     assert await refused(api, "providers", "openai-main", limited) == ["queues.support.members[0].provider"]
+
+
+async def test_a_gateway_s_own_limits_are_kept_and_refused_like_others(api: httpx.AsyncClient) -> None:
+    gateway = {"name": "edge", "admin_url": "http://127.0.0.1:1", "enabled": False}
+    assert (await api.post("/api/v1/gateways", json=gateway)).status_code == 201
+    limited = {**gateway, "limits": [HOUR], "tiers": {"pro": [{**HOUR, "by": "team"}]}}
+    assert (await api.put("/api/v1/gateways/edge", json=limited)).status_code == 200
+    shown = (await api.get("/api/v1/gateways/edge")).json()
+    assert (shown["limits"][0]["tokens"], shown["tiers"]["pro"][0]["by"]) == (100, "team")
+    refusals = await refused(
+        api, "gateways", "edge", {**gateway, "tiers": {"pro": [{"usd": 1, "per": "1d"}]}}
+    )
+    assert refusals == ["tiers.pro[0].usd"]
+
+
+async def test_a_gateway_s_limit_is_refused_for_a_queue_that_it_could_not_hold_beside_it(
+    api: httpx.AsyncClient, store: Store
+) -> None:
+    gateway = {"name": "edge", "admin_url": "http://127.0.0.1:1", "enabled": False}
+    made = await api.post("/api/v1/gateways", json=gateway)
+    await applied(api, document(queues=[queue(members=[member(limits=[HOUR])])]))
+    async with store.database.connection() as connection:
+        await connection.execute(
+            "INSERT INTO gateway_state (gateway_id, state, applied_revision, writes, leader, plugins) "
+            "VALUES ($1, 'pending', 0, 0, '', '[]')",
+            UUID(made.json()["id"]),
+        )
+    fields = await refused(api, "gateways", "edge", {**gateway, "limits": [HOUR]})
+    assert fields == ["queues.support.members[0].limits[0].tokens"]

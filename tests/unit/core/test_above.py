@@ -4,9 +4,12 @@ from typing import Any
 
 import pytest
 
+from controlplane.core.above import platform_problems
 from controlplane.core.compile import Compiled
 from controlplane.core.enforcement import unenforceable
+from controlplane.core.gateways import GatewaySpec
 from controlplane.core.objects import Kind, ObjectKey
+from controlplane.core.platform import Platform
 from tests.fixtures.specs import compiled, desired, document, member, queue
 
 # Any: declarations, and bodies of gateway objects.
@@ -213,3 +216,51 @@ def test_a_suspended_tenant_s_queues_are_closed_and_its_keys_open_nothing() -> N
         "q.shared": [names["own"]],
         "p.openai-main": ["sluice-nobody"],
     }
+
+
+def platform(**parts: Any) -> Platform:
+    values = {"name": "edge", "admin_url": "http://127.0.0.1:9180", **parts}
+    return GatewaySpec.model_validate(values).platform
+
+
+def test_a_gateway_s_own_limit_stands_above_everything() -> None:
+    keys = [{"name": "web", "providers": ["openai-main"]}]
+    result = compiled(
+        document(queues=[queue(), queue(name="other")], keys=keys), platform=platform(limits=[HOUR])
+    )
+    for policy in ("q.support", "q.other", "p.openai-main"):
+        headers = set_headers(result, policy)
+        assert (headers["X-Sluice-Scope-Global"], headers["X-Sluice-Limit-Global"]) == ("global.3600", "100")
+
+
+def test_a_tier_s_limits_are_those_of_each_tenant_that_has_none_of_its_own() -> None:
+    tenants: list[dict[str, Any]] = [
+        {"name": "acme", "tier": "pro"},
+        {"name": "own", "tier": "pro", "limits": [{"tokens": 7, "per": "1h"}]},
+        {"name": "free", "tier": "free"},
+    ]
+    queues = [queue(name=f"of-{item['name']}", tenant=item["name"]) for item in tenants]
+    tiers = {"pro": [HOUR, {**HOUR, "by": "user"}]}
+    result = compiled(document(tenants=tenants, queues=queues), platform=platform(tiers=tiers))
+    of_acme = set_headers(result, "q.of-acme")
+    assert of_acme["X-Sluice-Limit-Tenant"] == "100"
+    assert of_acme["X-Sluice-Scope-User"].endswith("$http_x_user_id")
+    assert set_headers(result, "q.of-own")["X-Sluice-Limit-Tenant"] == "7"
+    assert "X-Sluice-Scope-User" not in set_headers(result, "q.of-own")
+    assert "X-Sluice-Limit-Tenant" not in set_headers(result, "q.of-free")
+
+
+def test_a_gateway_s_limits_that_it_could_not_count_are_refused() -> None:
+    found = platform_problems(
+        platform(limits=[{**HOUR, "by": "key"}], tiers={"pro": [{"usd": 1, "per": "1d"}]})
+    )
+    assert [problem.field for problem in found] == ["limits[0].by", "tiers.pro[0].usd"]
+
+
+def test_the_report_tells_what_stands_above_a_queue() -> None:
+    report = compiled(tenanted(HOUR, {**HOUR, "by": "team"}), platform=platform(limits=[HOUR])).report
+    assert [(line.queue, line.path) for line in report] == [
+        ("support", "gateway.limits[0]"),
+        ("support", "tenants.acme.limits[0]"),
+        ("support", "tenants.acme.limits[1]"),
+    ]
