@@ -11,7 +11,7 @@ from cli.session import say
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from controlplane.core.spec import Document
+    from controlplane.core.declaring import Wanted
     from controlplane.errors import Problem
 
 
@@ -23,28 +23,25 @@ def validate(file: File, allow_literal_secrets: Literals = False) -> None:
     """Check a declaration without a service: its grammar, and that each limit can be enforced somewhere."""
     from cli.declaration import read_declaration
     from controlplane.core.abilities import OURS
-    from controlplane.core.enforcement import place
-    from controlplane.errors import InvalidSpec, Problem
+    from controlplane.core.declaring import declare
+    from controlplane.core.desired import DesiredState
+    from controlplane.core.enforcement import unenforceable
+    from controlplane.errors import InvalidSpec
 
     declaration = read_declaration(file, os.environ, literal_secrets=allow_literal_secrets)
-    problems = [
-        declaration.placed(Problem(f"queues.{queue.name}.{found.field}", found.message, found.remedy))
-        for queue in declaration.document.queues
-        for found in place(queue, OURS).problems
-    ]
+    wanted = declare(declaration.document, DesiredState(), lambda _: "")
+    problems = [declaration.placed(found) for found in unenforceable(wanted.state, abilities=OURS)]
     if problems:
         raise InvalidSpec(f"{declaration.file} declares what cannot be enforced", problems=problems)
-    for found in declared_elsewhere(declaration.document):
+    for found in declared_elsewhere(wanted):
         say(f"note: {declaration.placed(found)}")
     say(f"{declaration.file} is valid")
 
 
-def declared_elsewhere(document: "Document") -> "Iterator[Problem]":
+def declared_elsewhere(wanted: "Wanted") -> "Iterator[Problem]":
     """References to what the declaration itself does not have, which a service may know."""
-    from controlplane.core.declaring import dangling, declare
-    from controlplane.core.desired import DesiredState
+    from controlplane.core.declaring import dangling
     from controlplane.errors import Problem
 
-    wanted = declare(document, DesiredState(), lambda _: "")
     for found in dangling(wanted.changes, (wanted.state,)):
         yield Problem(found.field, f"{found.message} here", "the service must know it by then")

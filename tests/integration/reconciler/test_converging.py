@@ -13,6 +13,7 @@ import pytest
 
 from controlplane.clock import SystemClock
 from controlplane.core.gateways import GatewaySpec
+from controlplane.core.limits import Limit
 from controlplane.core.spec import Document
 from controlplane.embedded.mock import MockProvider
 from controlplane.fallback.gateway import Gateway, GatewayConfig
@@ -334,3 +335,24 @@ async def test_an_expired_key_is_closed_without_anybody_doing_anything(world: Wo
         return (await world.call()).status_code == 401
 
     await until(closed, "the closed key")
+
+
+async def test_a_gateway_s_own_limit_holds_and_goes_when_it_is_taken_back(world: World) -> None:
+    await world.start_gateway()
+    world.reconcile()
+    await world.converged(await world.apply())
+    gateway = await world.store.get(Kind.GATEWAY, "edge")
+    for limits, wanted in (([{"tokens": 100, "per": "1h"}], [200, 200, 429]), ([], [200])):
+        spec = gateway.spec.model_copy(update={"limits": tuple(Limit.model_validate(one) for one in limits)})
+        written = await world.store.replace(Kind.GATEWAY, "edge", spec, AUTHOR)
+        await world.converged(written.stored.version)
+        assert [(await world.call(60)).status_code for _ in wanted] == wanted
+
+
+async def test_a_suspended_tenant_is_shut_out(world: World) -> None:
+    await world.start_gateway()
+    world.reconcile()
+    for suspended, wanted in ((False, 200), (True, 403), (False, 200)):
+        tenants = [{"name": "acme", "suspended": suspended}]
+        await world.converged(await world.apply(tenants=tenants, queues=[queue(tenant="acme")]))
+        assert (await world.call()).status_code == wanted

@@ -44,6 +44,13 @@ def test_a_limit_that_nothing_can_enforce_is_pointed_at(tmp_path: Path, capsys: 
     assert f"{file}:4:" in capsys.readouterr().err
 
 
+def test_a_tenant_s_limit_that_cannot_span_its_queues_is_pointed_at(tmp_path: Path, capsys: Captured) -> None:
+    file = tmp_path / "queues.yaml"
+    file.write_text("tenants:\n  - {name: acme, limits: [{requests: 5, per: 1m}]}\n")
+    assert main(["validate", "-f", str(file)]) == ExitCode.ERROR
+    assert f"{file}:2:28: tenants.acme.limits[0].requests" in capsys.readouterr().err
+
+
 def test_stdin_and_files_are_one_declaration(
     tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
