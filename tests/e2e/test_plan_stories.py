@@ -1,0 +1,229 @@
+"""The stories of plan and apply on the embedded stack: every exit code, every refusal, every interruption."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+
+from cli.exit_codes import ExitCode
+from tests.fixtures.stack_process import ROOT, ctl, wait_for
+from tests.fixtures.whole_stack import WholeStack, whole_stack
+
+pytestmark = pytest.mark.slow
+
+CANARY = "sk-canary-of-the-stories"
+
+# Any: declarations and JSON.
+
+
+@dataclass
+class Team:
+    """A source of its own with its file, so that the stories do not disturb each other."""
+
+    world: WholeStack
+    name: str
+    folder: Path
+
+    def declares(self, *queues: str, tokens: int = 100, **parts: Any) -> "Team":
+        account = {"name": f"{self.name}-llm", "type": "openai", "endpoint": self.world.mock_url}
+        members = [{"name": "main", "provider": account["name"], "model": "m"}]
+        made = [
+            {"name": f"{self.name}-{name}", "members": members, "limits": [{"tokens": tokens, "per": "1m"}]}
+            for name in queues
+        ]
+        values = {"source": self.name, "providers": [{**account, "api_key": CANARY}], "queues": made}
+        self.file.write_text(yaml.safe_dump({**values, **parts}))
+        return self
+
+    @property
+    def file(self) -> Path:
+        return self.folder / f"{self.name}.yaml"
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        return ("-f", str(self.file), "--allow-literal-secrets")
+
+    def ctl(self, verb: str, *more: str, ends: ExitCode) -> subprocess.CompletedProcess[str]:
+        """Run a command on the file; it must end so, and show no secret."""
+        done = ctl(self.world.stack.environ, verb, *self.options, *more)
+        assert done.returncode == ends, done.stdout + done.stderr
+        assert CANARY not in done.stdout + done.stderr
+        return done
+
+    def plan(self, *more: str, ends: ExitCode) -> dict[str, Any]:
+        """A plan as JSON, which is alone on stdout."""
+        value: dict[str, Any] = json.loads(self.ctl("plan", "-o", "json", *more, ends=ends).stdout)
+        return value
+
+    def objects(self) -> set[str]:
+        """The routes and policies of the team on the gateway."""
+        found = set()
+        for kind in ("routes", "plugin_configs"):
+            with admin(self.world) as gateway:
+                listed = gateway.get(kind).json()["list"]
+            found |= {f"{kind}/{item['value']['id']}" for item in listed if self.name in item["value"]["id"]}
+        return found
+
+
+def admin(world: WholeStack) -> httpx.Client:
+    """Somebody with the Admin API's key."""
+    port = world.stack.port("gateway_admin")
+    key = world.stack.secret("fallback-admin-key")
+    return httpx.Client(
+        base_url=f"http://127.0.0.1:{port}/apisix/admin/", headers={"X-API-KEY": key}, timeout=20
+    )
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WholeStack]:
+    with whole_stack(tmp_path_factory.mktemp("stories") / "home") as stack:
+        with stack.api() as api:
+            api.patch("/gateways/default", json={"drift": "report"}).raise_for_status()
+        yield stack
+
+
+@pytest.fixture
+def team(world: WholeStack, tmp_path: Path, request: pytest.FixtureRequest) -> Team:
+    name = request.node.name.removeprefix("test_").partition("_")[0]
+    return Team(world, name, tmp_path)
+
+
+def test_changes_are_planned_agreed_to_applied_and_then_there_is_nothing_to_do(team: Team) -> None:
+    team.declares("a", "b")
+    assert team.plan(ends=ExitCode.CHANGES)["summary"]["create"] == 3
+    assert "--yes agrees" in team.ctl("apply", ends=ExitCode.REFUSED).stderr
+    done = team.ctl("apply", "--yes", ends=ExitCode.OK)
+    assert done.stdout == ""
+    assert done.stderr.count("created") >= 7
+    assert team.plan("--refresh", ends=ExitCode.OK)["changes"] == []
+    markdown = team.declares("a", "b", tokens=50).ctl("plan", "-o", "markdown", ends=ExitCode.CHANGES).stdout
+    assert "tightens the limit from 100 tokens per 1m to 50 tokens per 1m" in markdown
+
+
+def test_errors_end_1_and_say_where(team: Team) -> None:
+    team.declares("a")
+    team.file.write_text(team.file.read_text().replace("model: m", "modle: m"))
+    for verb in ("plan", "apply"):
+        done = team.ctl(verb, ends=ExitCode.ERROR)
+        assert done.stdout == ""
+        assert f"{team.file}:" in done.stderr
+        assert "did you mean model?" in done.stderr
+
+
+def test_drift_ends_3_until_an_apply_undoes_it(team: Team) -> None:
+    team.declares("a").ctl("apply", "--yes", ends=ExitCode.OK)
+    with admin(team.world) as gateway:
+        gateway.patch("routes/q.drift-a", json={"priority": 7}).raise_for_status()
+    plan = team.plan("--refresh", ends=ExitCode.DRIFT)
+    steps = [step for item in plan["gateways"] for step in item["steps"]]
+    assert [(step["object"], step["verdict"]) for step in steps] == [("routes/q.drift-a", "drift")]
+    done = ctl(team.world.stack.environ, "drift", "--heal", "--yes")
+    assert done.returncode == ExitCode.OK, done.stdout + done.stderr
+    assert "by hand: priority: 100 → 7" in done.stdout
+    team.plan("--refresh", ends=ExitCode.OK)
+
+
+def test_prunes_remove_what_is_theirs_and_not_more(team: Team, tmp_path: Path) -> None:
+    names = [f"n{number}" for number in range(12)]
+    team.declares(*names, tenants=[{"name": "prunes-kept", "protect": True}]).ctl(
+        "apply", "--yes", ends=ExitCode.OK
+    )
+    others = Team(team.world, "neighbours", tmp_path)
+    others.declares("a").ctl("apply", "--yes", ends=ExitCode.OK)
+    team.declares(*names[:1])
+    team.plan(ends=ExitCode.OK)
+    refused = team.plan("--prune", ends=ExitCode.REFUSED)
+    assert "would remove 11 of the 14 objects" in refused["refusals"][0]["message"]
+    team.ctl("apply", "--prune", "--yes", ends=ExitCode.REFUSED)
+    done = team.ctl("apply", "--prune", "--allow-mass-delete", "--yes", ends=ExitCode.OK)
+    assert "tenant prunes-kept is protected" in done.stderr
+    assert {path for path in team.objects() if path.startswith("routes/q.")} == {
+        "routes/q.prunes-n0",
+        "routes/q.prunes-n0.model",
+    }
+    assert "routes/q.neighbours-a" in others.objects()
+    team.file.write_text("source: prunes\n")
+    empty = team.plan("--prune", ends=ExitCode.REFUSED)
+    assert "the file declares nothing" in empty["refusals"][0]["message"]
+    assert "routes/q.prunes-n0" in team.objects()
+
+
+def test_kept_plans_are_applied_exactly_or_not_at_all(team: Team, tmp_path: Path) -> None:
+    kept = str(tmp_path / "plan.json")
+    team.declares("a").plan("--out", kept, ends=ExitCode.CHANGES)
+    assert CANARY not in Path(kept).read_text()
+    team.ctl("apply", "--plan", kept, "--yes", ends=ExitCode.OK)
+    done = team.ctl("apply", "--plan", kept, "--yes", ends=ExitCode.REFUSED)
+    assert "the world has moved" in done.stderr
+    team.declares("a", tokens=50).plan("--out", kept, ends=ExitCode.CHANGES)
+    team.declares("a", tokens=60)
+    done = team.ctl("apply", "--plan", kept, "--yes", ends=ExitCode.REFUSED)
+    assert "is not what was planned" in done.stderr
+
+
+def test_foreign_objects_stop_a_plan_until_they_are_adopted(team: Team) -> None:
+    theirs = {"uri": "/theirs", "upstream": {"type": "roundrobin", "nodes": {"127.0.0.1:9": 1}}}
+    with admin(team.world) as gateway:
+        gateway.put("routes/q.foreign-a", json=theirs).raise_for_status()
+        gateway.put("routes/foreign-other", json=theirs | {"uri": "/other"}).raise_for_status()
+    refused = team.declares("a").plan(ends=ExitCode.REFUSED)
+    assert "ctl adopt" in refused["refusals"][0]["remedy"]
+    assert "routes/q.foreign-a" in team.ctl("adopt", "--yes", ends=ExitCode.OK).stdout
+    team.ctl("apply", "--yes", ends=ExitCode.OK)
+    with admin(team.world) as gateway:
+        assert gateway.get("routes/foreign-other").json()["value"]["uri"] == "/other"
+        assert "uris" in gateway.get("routes/q.foreign-a").json()["value"]
+
+
+def test_unreachable_gateways_end_5_and_hold_up_no_other(team: Team) -> None:
+    with team.world.api() as api:
+        gone = {"name": "gone", "admin_url": "http://127.0.0.1:1", "admin_key": "k"}
+        api.post("/gateways", json=gone).raise_for_status()
+    try:
+        done = team.declares("a").ctl("apply", "--yes", "--timeout", "3", ends=ExitCode.PARTLY_APPLIED)
+        assert "gateway gone is" in done.stderr
+        wait_for("the other gateway", lambda: "routes/q.unreachable-a" in team.objects())
+    finally:
+        with team.world.api() as api:
+            api.delete("/gateways/gone").raise_for_status()
+    team.ctl("apply", "--yes", ends=ExitCode.OK)
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_interrupted_commands_are_completed_by_the_next_one(team: Team, how: signal.Signals) -> None:
+    team.declares(*(f"{how.name.lower()}{number}" for number in range(20)))
+    command = [sys.executable, "-m", "cli.main", "apply", *team.options, "--yes"]
+    with subprocess.Popen(
+        command, cwd=ROOT, env=team.world.stack.environ, stderr=subprocess.DEVNULL
+    ) as process:
+        wait_for("the apply has begun or ended", lambda: team.objects() or process.poll() is not None)
+        process.send_signal(how)
+    team.ctl("apply", "--yes", ends=ExitCode.OK)
+    team.plan("--refresh", ends=ExitCode.OK)
+    assert f"routes/q.interrupted-{how.name.lower()}19" in team.objects()
+
+
+@pytest.mark.parametrize("part", ["gateway", "service"])
+def test_killed_parts_cost_nothing_but_time(team: Team, part: str) -> None:
+    team.declares(*(f"{part}{number}" for number in range(20)))
+    command = [sys.executable, "-m", "cli.main", "apply", *team.options, "--yes", "--timeout", "2"]
+    with subprocess.Popen(
+        command, cwd=ROOT, env=team.world.stack.environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as process:
+        wait_for("the apply has begun or ended", lambda: team.objects() or process.poll() is not None)
+        restarts = team.world.stack.part(part).restarts
+        os.kill(team.world.stack.pid(part), signal.SIGKILL)
+        process.wait()
+    wait_for(f"{part} is back", lambda: team.world.is_back(part, restarts))
+    team.ctl("apply", "--yes", ends=ExitCode.OK)
+    team.plan("--refresh", ends=ExitCode.OK)
+    assert f"routes/q.killed-{part}19" in team.objects()

@@ -1,0 +1,59 @@
+"""A plan as people read it."""
+
+from cli.exit_codes import ExitCode
+from cli.plan_text import plan_markdown, plan_text
+from cli.planning import exit_code
+from tests.unit.cli.stand_in import plan, planned_on, step
+
+CHANGE = {"kind": "queue", "name": "support", "action": "update"}
+FIELD = {"field": "limits[0]", "before": "1 tokens per 1m", "after": "2 tokens per 1m"}
+COUNTED = {"create": 0, "update": 1, "delete": 0, "writes": 1, "drift": 0}
+
+
+def test_the_worst_of_a_plan_is_its_exit_code() -> None:
+    drift = {**COUNTED, "drift": 1}
+    refusal = {"about": "", "message": "no", "remedy": "do"}
+    assert exit_code(plan()) == ExitCode.OK
+    assert exit_code(plan(CHANGE)) == ExitCode.CHANGES
+    assert exit_code(plan(summary=COUNTED)) == ExitCode.CHANGES
+    assert exit_code(plan(CHANGE, summary=drift)) == ExitCode.DRIFT
+    assert exit_code(plan(CHANGE, summary=drift, refusals=[refusal])) == ExitCode.REFUSED
+
+
+def test_text_has_a_line_for_every_change_and_every_field() -> None:
+    told = {**CHANGE, "fields": [FIELD], "warnings": ["loosens the limit"]}
+    text = plan_text(plan(told, summary=COUNTED, gateways=[planned_on(step("update"))]))
+    assert "~ queue support\n" in text
+    assert "limits[0]: 1 tokens per 1m → 2 tokens per 1m\n" in text
+    assert "! loosens the limit" in text
+    assert "~ routes/q.support  declared (queue support)" in text
+    assert text.endswith("plan: 1 to update; 1 write on 1 gateway")
+
+
+def test_colour_is_asked_for_and_never_in_the_text_itself() -> None:
+    seen: list[str] = []
+
+    def paint(text: str, colour: str) -> str:
+        seen.append(colour)
+        return text
+
+    plan_text(plan(CHANGE, warnings=["careful"]), paint)
+    assert seen == ["cyan", "yellow"]
+    assert "\x1b" not in plan_text(plan({**CHANGE, "name": "a\x1b[31mb"}))
+
+
+def test_nothing_in_a_plan_steers_the_markdown_around_it() -> None:
+    evil = {**FIELD, "after": "```\n</details><script>"}
+    text = plan_markdown(plan({**CHANGE, "fields": [evil]}, warnings=["<b>*x*</b>"], source="a`b"))
+    assert "<b>" not in text
+    assert "\\<b\\>\\*x\\*" in text
+    fences = [line for line in text.splitlines() if line.startswith("````")]
+    assert len(fences) == 2
+    inside = text.partition(fences[0])[2].partition("\n````")[0]
+    assert "</details><script>" in inside
+
+
+def test_a_long_plan_is_counted_and_not_listed() -> None:
+    text = plan_text(plan(*({**CHANGE, "name": f"q{number}"} for number in range(300))))
+    assert text.count("~ queue q") == 200
+    assert "… and 100 more; -o json has them all" in text
