@@ -9,11 +9,12 @@ from controlplane.api.queries import LARGEST_PAGE, number, only
 from controlplane.api.resources import PREFIX
 from controlplane.api.service import service_of
 from controlplane.api.views import record_view, reply
+from controlplane.core.above import Above
 from controlplane.core.access import Permission
 from controlplane.core.compile import policy_id
 from controlplane.core.desired import Queue
 from controlplane.core.enforcement import place
-from controlplane.core.report import enforcement_report
+from controlplane.core.report import above_report, enforcement_report
 from controlplane.store.records import Kind
 
 _WITH_OBJECTS = (Kind.PROVIDER, Kind.QUEUE, Kind.KEY)
@@ -21,14 +22,16 @@ _WITH_OBJECTS = (Kind.PROVIDER, Kind.QUEUE, Kind.KEY)
 
 @get("/queues/{ref:str}/enforcement", name="queue_enforcement")
 async def queue_enforcement(request: AnyRequest, ref: FromPath[str]) -> Response[bytes]:
-    """For each limit of the queue where it is held, how exactly, and what an edit costs."""
+    """For each limit of the queue, and above it, where it is held, how exactly, and what an edit costs."""
     only(request, ())
     store = service_of(request).store
     stored = await store.get(Kind.QUEUE, ref)
     queue = Queue(stored.id, stored.spec, stored.source)
-    placements = place(queue.spec, await store.abilities())
+    above = Above(await store.around(queue))
+    placements = place(queue.spec, await store.abilities(), counted_above=above.counts(queue))
     report = enforcement_report(queue, placements, policy_id(queue.spec.name))
-    return reply({"items": [record_view(line) for line in report]})
+    lines = (*report, *above_report(queue, above.of_queue(queue)))
+    return reply({"items": [record_view(line) for line in lines]})
 
 
 class _Objects:

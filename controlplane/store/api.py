@@ -6,6 +6,7 @@ from uuid import UUID
 
 from controlplane.core.abilities import Abilities
 from controlplane.core.access import Reach
+from controlplane.core.desired import DesiredState, Queue
 from controlplane.core.objects import ObjectKey
 from controlplane.core.spec import Document
 from controlplane.store.accounts import Accounts
@@ -96,6 +97,9 @@ class DeclaredStore(Protocol):
 
     async def abilities(self) -> Abilities:
         """What at least one gateway can do; everything while one has not been asked yet."""
+
+    async def around(self, queue: Queue) -> DesiredState:
+        """The queue, and of what is declared that which its limits meet."""
 
     async def export(self, source: str | None) -> tuple[int, Sequence[Mapping[str, Any]]]:  # Any: JSON
         """The newest revision, and a document for each source, or for that one."""

@@ -13,6 +13,7 @@ from uuid import UUID
 from controlplane.core.abilities import Abilities
 from controlplane.core.access import Reach
 from controlplane.core.apikeys import RandomSource
+from controlplane.core.desired import DesiredState, Queue
 from controlplane.core.objects import ObjectKey
 from controlplane.core.spec import Document
 from controlplane.core.text import NAME_PATTERN, visible
@@ -26,6 +27,7 @@ from controlplane.store.database import Connection, Database
 from controlplane.store.exporting import export
 from controlplane.store.gateways import known_abilities
 from controlplane.store.history import History
+from controlplane.store.neighbours import among_neighbours
 from controlplane.store.reaching import found_by
 from controlplane.store.records import (
     Applied,
@@ -144,6 +146,10 @@ class Store:
     async def abilities(self) -> Abilities:
         async with self.database.connection() as connection:
             return await known_abilities(connection)
+
+    async def around(self, queue: Queue) -> DesiredState:
+        async with self.database.connection() as connection:
+            return await among_neighbours(connection, queue.spec, queue.id)
 
     async def export(self, source: str | None) -> tuple[int, Sequence[Mapping[str, Any]]]:
         async with self.database.transaction("repeatable_read") as connection:

@@ -91,3 +91,14 @@ async def test_a_gateway_s_limit_is_refused_for_a_queue_that_it_could_not_hold_b
         )
     fields = await refused(api, "gateways", "edge", {**gateway, "limits": [HOUR]})
     assert fields == ["queues.support.members[0].limits[0].tokens"]
+
+
+async def test_where_a_queue_s_limits_are_held_includes_those_above_it(api: httpx.AsyncClient) -> None:
+    tenants = [{"name": "acme", "limits": [{**HOUR, "by": "team"}]}]
+    queues = [queue(tenant="acme", members=[member(limits=[HOUR])])]
+    await applied(api, document(tenants=tenants, queues=queues))
+    lines = (await api.get("/api/v1/queues/support/enforcement")).json()["items"]
+    assert [(line["path"], line["mechanism"]) for line in lines] == [
+        ("members[0].limits[0]", "token-budget limit"),
+        ("tenants.acme.limits[0]", "ai-rate-limiting rule"),
+    ]

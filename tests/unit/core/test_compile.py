@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from jinja2 import DictLoader, Environment, FileSystemLoader, nodes
 
+from controlplane.core.abilities import OURS, TOKEN_BUDGET
 from controlplane.core.compile import Compiled, Compiler, Target
 from controlplane.core.contexts import CounterStore
 from controlplane.core.levels import SLOTS
@@ -22,6 +23,7 @@ from tests.fixtures.specs import (
     desired,
     document,
     documents,
+    documents_with_levels,
     member,
     queue,
 )
@@ -70,6 +72,17 @@ def test_any_valid_document_compiles_to_objects_that_the_gateway_takes(
     result = compiled(values, REDIS)
     assert result.problems == ()
     assert gateway_schemas.check(result.objects) == {}
+
+
+@given(values=documents_with_levels())
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_limits_above_queues_are_objects_that_the_gateway_takes(
+    gateway_schemas: SchemaSet, values: dict[str, Any]
+) -> None:
+    result = compiled(values, REDIS, OURS)
+    assert result.problems == ()
+    stock = [item for item in result.objects if TOKEN_BUDGET not in item.body.get("plugins", {})]
+    assert gateway_schemas.check(stock) == {}
 
 
 @given(values=documents())
