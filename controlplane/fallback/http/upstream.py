@@ -6,6 +6,11 @@ import ssl
 from controlplane.fallback.http.answers import Answer, ClosedWhileIdle, Origin, Patience, UpstreamFailed
 from controlplane.fallback.http.upstream_connection import UpstreamConnection
 
+_LONG_IDLE_S = 1.0
+_TURNS_TO_HEAR = 4
+# What may be asked twice.
+_HARMLESS = (b"GET ", b"HEAD ", b"OPTIONS ", b"TRACE ", b"PUT ", b"DELETE ")
+
 
 class Pool:
     """Keeps idle connections by origin; opens a new one where none is idle."""
@@ -23,14 +28,21 @@ class Pool:
     ) -> Answer:
         """Send a request and wait for its answer: the head alone if its content type begins with one of
         `streams`, otherwise all of it. A connection that turns out to be closed by the provider before it
-        answered anything is replaced once.
+        answered anything is replaced once, unless the request might do something twice.
         """
         connection = self._take(origin)
+        if connection is not None and self.now() - connection.expires + patience.keep_s > _LONG_IDLE_S:
+            # The other side may have closed it, and we may not have heard of it yet.
+            for _ in range(_TURNS_TO_HEAR):
+                await asyncio.sleep(0)
+            if connection.closed:
+                connection = self._take(origin)
         if connection is not None:
             try:
                 return await connection.exchange(request, patience, streams)
             except ClosedWhileIdle:
-                pass
+                if not request.startswith(_HARMLESS):
+                    raise UpstreamFailed("the connection was closed before an answer") from None
         connection = await self._connect(origin, patience.connect_s or patience.timeout_s)
         return await connection.exchange(request, patience, streams)
 

@@ -238,8 +238,10 @@ class _Attempt:
         try:
             await relay.first()
         except UpstreamFailed as error:
+            self._context.response_headers.set("Content-Type", None)
             return Reply(504 if error.timed_out else 500)
         except BoundReached as error:
+            self._context.response_headers.set("Content-Type", None)
             return Reply(504 if "duration" in str(error) else 502, f"{error} exceeded")
         except StreamEmpty:
             return Reply(502, EMPTY_STREAM)

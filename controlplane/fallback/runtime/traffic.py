@@ -122,7 +122,9 @@ class Traffic:
         body, content_type = _body_of(reply)
         headers = context.response_headers
         self._head(context, reply, ending)
-        if headers.get("content-type") is None and content_type is not None:
+        if context.status in (204, 304):
+            headers.set("Content-Type", None)
+        elif headers.get("content-type") is None and content_type is not None:
             headers.set("Content-Type", content_type)
         for one in ending.phases:
             for step in one.body_filter:
