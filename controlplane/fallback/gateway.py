@@ -231,6 +231,12 @@ def _watch(services: Services, traffic: Server) -> None:
         lambda: [((), traffic.requests)],
     )
     watch(
+        "redis_charges",
+        "Charges and freed slots of limiting plugins that wait for Redis, or that were lost",
+        ("state",),
+        services.redis.posted,
+    )
+    watch(
         "token_budget_degraded_total",
         "Charges of token-budget that were decided without the shared counters",
         ("how",),

@@ -11,14 +11,21 @@ from typing import Any
 import hiredis
 import structlog
 
-from controlplane.fallback.counters.owed import Owed
 from controlplane.fallback.counters.redis_connection import Argument, RedisAddress, RedisConnection
 from controlplane.fallback.counters.scripts import Script
 from controlplane.fallback.counters.windows import CountersGone
 
+_KEPT_S = 60.0
+_MOST_KEPT = 100_000
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 2.0
+_PASSING = ("LOADING", "READONLY", "MASTERDOWN", "TRYAGAIN", "BUSY", "CLUSTERDOWN")
+
 
 class RedisClient:
     """One Redis. Without an answer in time a command fails with CountersGone; the next one connects anew.
+
+    What is posted is kept and sent again until Redis has said that it is done, for a minute: a charge may so
+    be counted twice when a connection breaks at the wrong moment, and is not forgotten.
 
     `locate` says where to, each time; without it that is the address itself.
     """
@@ -34,7 +41,8 @@ class RedisClient:
         self._connection: RedisConnection | None = None
         self._connecting: asyncio.Task[RedisConnection] | None = None
         self._posted: set[asyncio.Task[Any]] = set()
-        self._owed = Owed(self.command)
+        self.lost = 0
+        """How much of what was posted had to be given up."""
         self._log = structlog.get_logger("gateway.redis")
 
     async def run(self, script: Script, keys: Sequence[str], arguments: Sequence[Argument]) -> Any:
@@ -63,23 +71,18 @@ class RedisClient:
 
     def owe(self, *parts: Argument) -> None:
         """Post a command that may be done twice, again until it is done where Redis is away."""
-        connection = self._connection
-        if connection is None or connection.closed:
-            self._owed.add(parts)
-            return
+        self._send_later(parts, None)
 
-        def done(sent: asyncio.Future[Any]) -> None:
-            if not sent.cancelled() and (sent.exception() or isinstance(sent.result(), hiredis.ReplyError)):
-                self._owed.add(parts)
-
-        connection.send(parts).add_done_callback(done)
+    @property
+    def kept(self) -> int:
+        """How much of what was posted waits for Redis to come back."""
+        return len(self._posted)
 
     async def close(self) -> None:
         """Let what was posted reach Redis, then close."""
         if self._connection is not None and not self._connection.closed:
             await self._connection.drain()
             self._connection.close()
-        await self._owed.close()
         tasks = [*self._posted, *([self._connecting] if self._connecting else [])]
         for task in tasks:
             task.cancel()
@@ -95,26 +98,48 @@ class RedisClient:
         raise CountersGone(str(reply), refused=True)
 
     def _send_later(self, parts: tuple[Argument, ...], instead: tuple[Argument, ...] | None) -> None:
+        again = instead or parts
         if self._connection is None or self._connection.closed:
-            self._spawn(self._send_when_ready(instead or parts))
+            self._keep(again)
             return
 
         def done(sent: asyncio.Future[Any]) -> None:
             if sent.cancelled():
                 return
-            error = sent.exception()
-            if error is not None:
-                self._log.warning("a charge was lost", redis=self._address.host, reason=str(error))
-            elif instead is not None and _is_unknown_script(sent.result()):
-                self._spawn(self._send_when_ready(instead))
+            if sent.exception() is not None or not _is_done(sent.result()):
+                self._keep(again)
+            elif isinstance(sent.result(), hiredis.ReplyError):
+                self._lose(str(sent.result()))
 
-        self._connection.send(parts).add_done_callback(done)
+        self._connection.send(parts, patient=True).add_done_callback(done)
 
-    async def _send_when_ready(self, parts: tuple[Argument, ...]) -> None:
-        try:
-            await (await self._ready()).send(parts)
-        except CountersGone as error:
-            self._log.warning("a charge was lost", redis=self._address.host, reason=str(error))
+    def _keep(self, parts: tuple[Argument, ...]) -> None:
+        """Send it for as long as it takes."""
+        if len(self._posted) < _MOST_KEPT:
+            self._spawn(self._send_until_done(parts))
+        else:
+            self._lose("too much waits for Redis")
+
+    async def _send_until_done(self, parts: tuple[Argument, ...]) -> None:
+        until, pause = self._loop.time() + _KEPT_S, _FIRST_PAUSE_S
+        while True:
+            try:
+                reply = await (await self._ready()).send(parts, patient=True)
+                if _is_done(reply):
+                    if isinstance(reply, hiredis.ReplyError):
+                        self._lose(str(reply))
+                    return
+                self._good(reply)
+            except CountersGone as error:
+                if self._loop.time() > until:
+                    self._lose(str(error))
+                    return
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE_S)
+
+    def _lose(self, reason: str) -> None:
+        self.lost += 1
+        self._log.warning("a charge was lost", redis=self._address.host, reason=reason)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = self._loop.create_task(work)
@@ -152,6 +177,13 @@ class RedisClient:
         except OSError as error:
             raise CountersGone(f"{address.host}:{address.port}: {error.strerror or error}") from None
         return connection
+
+
+def _is_done(reply: Any) -> bool:
+    """Whether sending it once more would change nothing."""
+    if not isinstance(reply, hiredis.ReplyError):
+        return True
+    return not _is_unknown_script(reply) and not str(reply).startswith(_PASSING)
 
 
 def _is_unknown_script(reply: Any) -> bool:

@@ -12,8 +12,6 @@ from controlplane.fallback.counters.windows import CountersGone
 
 Argument = str | bytes | int | float
 
-_SECOND_CHANCE_S = 0.02
-
 
 @dataclass(frozen=True, slots=True)
 class RedisAddress:
@@ -38,21 +36,34 @@ class RedisAddress:
         return context
 
 
+_SECOND_CHANCE_S = 0.02
+_HOPELESS = 10
+"""After so many time-outs without a single reply a connection is given up."""
+
+
 class RedisConnection(asyncio.Protocol):
-    """Sends commands and matches replies to them; a reply that takes too long closes the connection."""
+    """Sends commands and matches replies to them.
+
+    Whoever waits for a reply waits no longer than the time-out. The command itself is on its way, though, and
+    so are those behind it: only a connection on which nothing comes any more is closed.
+    """
 
     def __init__(self, address: RedisAddress, loop: asyncio.AbstractEventLoop) -> None:
         self._address = address
         self._loop = loop
         self._reader = hiredis.Reader(encoding="utf-8", errors="replace")
         self._waiting: deque[tuple[asyncio.Future[Any], float]] = deque()
+        self._hurried: deque[tuple[asyncio.Future[Any], float]] = deque()
         self._outgoing: list[bytes] = []
         self._timer: asyncio.TimerHandle | None = None
         self._suspect: asyncio.Future[Any] | None = None
         self.closed = False
 
-    def send(self, parts: tuple[Argument, ...]) -> asyncio.Future[Any]:
-        """A future of the reply. A Redis error is a reply; CountersGone is raised when there is none."""
+    def send(self, parts: tuple[Argument, ...], *, patient: bool = False) -> asyncio.Future[Any]:
+        """A future of the reply. A Redis error is a reply; CountersGone is raised when there is none.
+
+        A patient sender waits for as long as the connection lives.
+        """
         future: asyncio.Future[Any] = self._loop.create_future()
         if self.closed:
             future.set_exception(CountersGone("the connection to Redis was lost"))
@@ -60,8 +71,10 @@ class RedisConnection(asyncio.Protocol):
         if not self._outgoing:
             self._loop.call_soon(self._flush)
         self._outgoing.append(hiredis.pack_command(parts))  # type: ignore[arg-type]  # the stub means any length
-        now = self._loop.time()
-        self._waiting.append((future, now + self._address.timeout_s))
+        late = self._loop.time() + self._address.timeout_s
+        self._waiting.append((future, late))
+        if not patient:
+            self._hurried.append((future, late))
         if self._timer is None:
             self._timer = self._loop.call_later(self._address.timeout_s, self._check_time)
         return future
@@ -125,21 +138,30 @@ class RedisConnection(asyncio.Protocol):
             self._timer.cancel()
             self._timer = None
         waiting, self._waiting = self._waiting, deque()
+        self._hurried.clear()
         for future, _ in waiting:
             if not future.done():
                 future.set_exception(CountersGone(reason))
 
     def _check_time(self) -> None:
+        """Let those go who have waited long enough; give up when nothing comes at all."""
         self._timer = None
+        now, timeout = self._loop.time(), self._address.timeout_s
+        oldest = self._hurried[0] if self._hurried else None
+        if oldest is not None and oldest[1] <= now and self._suspect is not oldest[0]:
+            # Its reply may be there, unread, if this process was busy elsewhere.
+            self._suspect = oldest[0]
+            self._timer = self._loop.call_later(_SECOND_CHANCE_S, self._check_time)
+            return
+        while self._hurried and (self._hurried[0][0].done() or self._hurried[0][1] <= now):
+            future, _ = self._hurried.popleft()
+            if not future.done():
+                future.set_exception(CountersGone("Redis does not answer in time"))
         if not self._waiting:
             return
-        oldest, deadline = self._waiting[0]
-        left = deadline - self._loop.time()
-        if left <= 0 and self._suspect is not oldest:
-            self._suspect = oldest  # its reply may be there, unread, if this process was busy elsewhere
-            left = _SECOND_CHANCE_S
-        if left <= 0:
+        if now - self._waiting[0][1] >= (_HOPELESS - 1) * timeout:
             self._fail("Redis does not answer")
             self._transport.abort()
-        else:
-            self._timer = self._loop.call_later(left, self._check_time)
+            return
+        wait = self._hurried[0][1] - now if self._hurried else timeout
+        self._timer = self._loop.call_later(max(wait, 0.001), self._check_time)

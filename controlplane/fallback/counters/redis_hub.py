@@ -1,11 +1,13 @@
 """Every Redis that this gateway counts in, of whatever kind: one client each."""
 
+from collections.abc import Iterable
 from functools import partial
 
 from controlplane.fallback.counters.redis import RedisClient
 from controlplane.fallback.counters.redis_cluster import ClusterAddress, ClusterClient
 from controlplane.fallback.counters.redis_connection import RedisAddress
 from controlplane.fallback.counters.redis_sentinel import SentinelAddress, locate
+from controlplane.fallback.metrics.registry import Sample
 
 Address = RedisAddress | SentinelAddress | ClusterAddress
 Client = RedisClient | ClusterClient
@@ -26,6 +28,12 @@ class RedisHub:
                 cluster = self._clusters[address] = ClusterClient(address, self._node)
             return cluster
         return self._node(address)
+
+    def posted(self) -> Iterable[Sample]:
+        """How many charges wait for a Redis to come back, and how many had to be given up."""
+        nodes = self._nodes.values()
+        kept, lost = sum(node.kept for node in nodes), sum(node.lost for node in nodes)
+        return [(("waiting",), kept), (("lost",), lost)]
 
     async def close(self) -> None:
         """Let what was posted reach its Redis, then close all connections."""

@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 import pytest
 import redis.asyncio
 
-from tests.integration.fallback.conftest import Bench, running
+from tests.fixtures.services import until
+from tests.integration.fallback.conftest import CHAT, HELLO, Bench, running
 from tests.integration.fallback.redis_options import options_of
 
 
@@ -37,11 +38,20 @@ class Line:
             self._server = None
 
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        there_reader, there_writer = await asyncio.open_connection(*self._target)
-        self._open |= {writer, there_writer}
-        with contextlib.suppress(ConnectionError):
-            await asyncio.gather(_pump(reader, there_writer), _pump(there_reader, writer))
-        self._open -= {writer, there_writer}
+        ends = {writer}
+        self._open |= ends
+        try:
+            there_reader, there_writer = await asyncio.open_connection(*self._target)
+            ends.add(there_writer)
+            self._open |= ends
+            if self._server is not None:  # it may have been cut meanwhile
+                await asyncio.gather(_pump(reader, there_writer), _pump(there_reader, writer))
+        except ConnectionError:
+            pass
+        finally:
+            self._open -= ends
+            for end in ends:
+                end.transport.abort()
 
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -122,12 +132,12 @@ async def test_without_redis_calls_fail_unless_they_may_pass_and_it_heals_by_its
             await line.cut()
             assert (await bench.call()).status_code == status
             await line.mend()
-            async with redis.asyncio.Redis.from_url(valkey_url) as client:
+            async with redis.asyncio.Redis.from_url(valkey_url) as client, asyncio.timeout(30):
+                # What the calls before have cost is counted now, which must not be in the way here.
                 await client.flushdb()
-            async with asyncio.timeout(30):
                 while (await bench.call()).status_code != 200:
+                    await client.flushdb()
                     await asyncio.sleep(0.02)
-            async with redis.asyncio.Redis.from_url(valkey_url) as client:
                 await client.flushdb()
 
 
@@ -153,9 +163,12 @@ async def test_a_place_whose_call_ends_while_redis_is_away_is_given_back_later(
 
 async def test_a_redis_that_does_not_answer_is_given_up_in_time(bench: Bench) -> None:
     async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(ConnectionError):
+        try:
             await reader.read()
-        writer.close()
+        except ConnectionError:
+            pass
+        finally:
+            writer.transport.abort()
 
     server = await asyncio.start_server(silent, "127.0.0.1", 0)
     options = {"policy": "redis", "redis_host": "127.0.0.1", "redis_timeout": 100}
@@ -182,3 +195,69 @@ async def test_scripts_that_redis_has_forgotten_are_sent_again(bench: Bench, val
             assert (await bench.call()).status_code == 200
             await client.script_flush()
     assert (await bench.call()).status_code == 429
+
+
+async def stream_that_ends_while(bench: Bench, trouble: Any) -> None:
+    """A stream that begins when all is well; the trouble begins before it ends."""
+    body = {**HELLO, "stream": True}
+    headers = {"X-Mock-Chunks": "6", "X-Mock-Chunk-Delay-Ms": "30", "X-Mock-Usage": "10"}
+    async with bench.client.stream("POST", CHAT, json=body, headers=headers) as reply:
+        assert reply.status_code == 200
+        parts = reply.aiter_bytes()
+        await anext(parts)
+        await trouble
+        async for _ in parts:
+            pass
+
+
+async def charged(url: str) -> tuple[int, int]:
+    """The tokens that are charged and the slots that are held."""
+    async with redis.asyncio.Redis.from_url(url) as client:
+        windows = [key async for key in client.scan_iter("plugin-ai-rate-limiting:*")]
+        slots = [key async for key in client.scan_iter("limit_conn:*")]
+        return sum([int(await client.get(key) or 0) for key in windows]), len(slots)
+
+
+async def metric(bench: Bench, name: str) -> str:
+    lines = (await bench.admin.get("/apisix/prometheus/metrics")).text.splitlines()
+    return next(line.rpartition(" ")[2] for line in lines if line.startswith(name))
+
+
+async def test_a_charge_is_not_lost_while_redis_does_not_answer(bench: Bench, valkey_url: str) -> None:
+    options = policy(valkey_url, redis_timeout=200)
+    await bench.route(
+        {"ai-rate-limiting": {**TOKENS, "limit": 1000, **options}, "limit-conn": {**CONN, **options}}
+    )
+
+    async def pause() -> None:
+        async with redis.asyncio.Redis.from_url(valkey_url) as client:
+            await client.client_pause(1200, all=False)
+
+    await stream_that_ends_while(bench, pause())
+
+    async def is_charged() -> bool:
+        return await charged(valkey_url) == (10, 0)
+
+    await until(is_charged, "ten tokens are charged and the slot is free")
+    assert (await bench.call()).status_code == 200
+
+
+async def test_a_charge_is_not_lost_while_redis_is_gone(bench: Bench, valkey_url: str) -> None:
+    async with line_to(valkey_url) as line:
+        options = policy(valkey_url, line.port, redis_timeout=200)
+        await bench.route(
+            {"ai-rate-limiting": {**TOKENS, "limit": 1000, **options}, "limit-conn": {**CONN, **options}}
+        )
+        await stream_that_ends_while(bench, line.cut())
+
+        async def is_kept() -> bool:
+            return await metric(bench, 'apisix_redis_charges{state="waiting"}') == "2"
+
+        await until(is_kept, "the charge and the slot wait for Redis")
+        await line.mend()
+
+        async def is_charged() -> bool:
+            return await charged(valkey_url) == (10, 0)
+
+        await until(is_charged, "ten tokens are charged and the slot is free")
+    assert await metric(bench, 'apisix_redis_charges{state="lost"}') == "0"
