@@ -29,8 +29,9 @@ class Service:
     log: Path
 
     def lines(self) -> list[dict[str, object]]:
-        """What it logged; every line is JSON."""
-        return [json.loads(line) for line in self.log.read_text().splitlines()]
+        """What it logged so far; every line is JSON."""
+        whole, _, _ = self.log.read_text().rpartition("\n")
+        return [json.loads(line) for line in whole.splitlines()]
 
 
 @asynccontextmanager
@@ -90,6 +91,11 @@ async def test_the_log_has_a_line_for_every_request_and_nothing_that_was_sent(
         await opened.get(f"/no/such/path/{CANARY}")
         await opened.request("PUT", f"/api/v1/queues?key={CANARY}")
         await opened.post("/api/v1/providers", content=f'{{"name": "{CANARY}')
+
+        async def told() -> bool:  # a line is written after its answer
+            return sum(line.get("request_id") == "from-the-client" for line in running.lines()) == 5
+
+        await until(told, "a line for each of the five requests")
         logged = running.lines()
     assert CANARY not in json.dumps(logged)
     requests = [line for line in logged if line.get("request_id") == "from-the-client"]
