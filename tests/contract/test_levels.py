@@ -46,6 +46,15 @@ async def test_a_tenant_s_key_counts_for_its_tenant_on_a_queue_of_nobody(declare
     assert await codes(declared, {}, key=OTHER) == [200]
 
 
+async def test_a_tenant_s_key_is_not_counted_by_another_tenant_s_limits(declared: Declared) -> None:
+    tenants = [tenant({"tokens": 20, "per": "1h"}), {"name": "rival"}]
+    keys = [key("web", tenant="rival"), key("other", tenant="acme")]
+    await declared.declare(unique([], tenant="acme"), tenants=tenants, keys=keys)
+    await declared.ready(CHAT)
+    assert await codes(declared, {}, {}, {}) == [200, 200, 200]
+    assert await codes(declared, {}, {}, {}, key=OTHER) == [200, 200, 429]
+
+
 @pytest.mark.parametrize("level", ["team", "rolegroup", "role", "user"])
 async def test_each_team_role_and_user_has_its_own_budget(declared: Declared, level: str) -> None:
     header = {"team": "X_Team_Id", "rolegroup": "X_Llm_Rolegroup", "role": "X_Role", "user": "X_User_Id"}[
