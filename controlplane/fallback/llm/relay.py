@@ -9,7 +9,7 @@ from controlplane.fallback.http.answers import Answer, UpstreamFailed
 from controlplane.fallback.llm.protocols import Meter
 
 # How long to listen to a provider that was told to stop.
-STOP_GRACE_S = 0.25
+STOP_GRACE_S = 1.0
 
 
 class Transform(Protocol):
