@@ -22,6 +22,7 @@ from cli import (
     keys,
     objects,
     plan,
+    render,
     schema,
     stack,
     validate,
@@ -39,7 +40,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 GROUPS = (
-    *(stack, plan, apply, validate, schema, drift, adopt, history, export, import_),
+    *(stack, plan, apply, validate, render, schema, drift, adopt, history, export, import_),
     *(objects, keys, accounts, audit, database),
 )
 for group in GROUPS:

@@ -1,14 +1,13 @@
 """Plans on the side of `ctl`: asked for, judged, kept in a file and read back."""
 
 import json
-import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from cli.declaration import Declaration
 from cli.exit_codes import ExitCode
+from cli.private_file import write_private
 from cli.service import Service, ServiceRefused
 from controlplane.errors import InvalidSpec
 
@@ -50,14 +49,7 @@ def exit_code(plan: Value) -> ExitCode:
 def keep(plan: Value, files: Sequence[str], path: Path) -> None:
     """Write a plan to a file that only its owner reads, whole or not at all."""
     kept = {**plan, "files": list(files)}
-    try:
-        handle, name = tempfile.mkstemp(dir=path.absolute().parent, prefix=f".{path.name}.")
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(kept, file, indent=2, ensure_ascii=False)
-            file.write("\n")
-        Path(name).replace(path)
-    except OSError as error:
-        raise InvalidSpec(f"{path} cannot be written: {error.strerror}") from None
+    write_private(path, json.dumps(kept, indent=2, ensure_ascii=False) + "\n")
 
 
 def kept(path: Path) -> Value:
