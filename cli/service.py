@@ -17,6 +17,8 @@ from controlplane.settings import Settings
 Json: TypeAlias = dict[str, Any]  # Any: what a REST API answers
 
 TIMEOUT_S = 30.0
+PLAN_TIMEOUT_S = 600.0
+"""A first plan of many thousand queues is work for a minute."""
 PAGE = 200
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
@@ -75,12 +77,12 @@ class Service:
 
     def plan(self, document: Json, options: Mapping[str, bool]) -> Json:
         """What a document would change."""
-        return self.call("POST", "plan", json=document, params=_flags(options))
+        return self.call("POST", "plan", json=document, params=_flags(options), timeout=PLAN_TIMEOUT_S)
 
     def apply(self, document: Json, options: Mapping[str, bool], fingerprint: str) -> Json:
         """Carry out exactly the plan of this fingerprint."""
         params = {**_flags(options), "fingerprint": fingerprint}
-        return self.call("POST", "apply", json=document, params=params)
+        return self.call("POST", "apply", json=document, params=params, timeout=PLAN_TIMEOUT_S)
 
     def call(self, method: str, path: str, **request: Any) -> Json:  # Any: httpx's own options
         answer = self._send(method, path, **request)

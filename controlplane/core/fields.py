@@ -54,7 +54,7 @@ def _field(
     path: str, name: str, before: Mapping[str, Any], after: Mapping[str, Any]
 ) -> Iterator[FieldChange]:
     old, new = before.get(name), after.get(name)
-    if name in _NAMED_LISTS and (old or new):
+    if _are_named(name, old, new):
         yield from _compare_named(path, old or [], new or [])
     elif name == _LIMITS:
         yield from _compare_limits(path, old or [], new or [])
@@ -64,6 +64,12 @@ def _field(
         yield FieldChange(path, _text(name, old), ABSENT)
     else:
         yield from _compare(path, old, new)
+
+
+def _are_named(field: str, *lists: Any) -> bool:
+    """Whether these are members or models with names; elsewhere a field of that name may hold texts."""
+    items = [item for each in lists for item in each or ()] if field in _NAMED_LISTS else []
+    return bool(items) and all(isinstance(item, Mapping) and "name" in item for item in items)
 
 
 def _compare_named(
@@ -96,7 +102,7 @@ def _compare_limits(
 def _text(name: str, value: Any) -> str:
     if name == _LIMITS and isinstance(value, list):
         return "; ".join(map(_limit, value))
-    if name in _NAMED_LISTS and isinstance(value, list):
+    if isinstance(value, list) and _are_named(name, value):
         return "; ".join(_item(item) for item in value)
     return shown(value)
 

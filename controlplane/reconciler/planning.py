@@ -12,6 +12,7 @@ from functools import partial
 
 from controlplane.clock import Clock
 from controlplane.core.access import Reach
+from controlplane.core.affected import part_of
 from controlplane.core.compile import Compiled
 from controlplane.core.declaring import Wanted, declare
 from controlplane.core.desired import DesiredState
@@ -23,6 +24,7 @@ from controlplane.core.safety import Refusal
 from controlplane.core.spec import Document
 from controlplane.core.verdicts import GatewaySteps, ObjectStep, ThreeWay, recorded
 from controlplane.errors import GatewayRefused, GatewayUnavailable, InvalidSpec, PreconditionFailed
+from controlplane.reconciler.both_sides import compiled_part, compiled_whole
 from controlplane.reconciler.passes import GatewayPass
 from controlplane.reconciler.plan_checks import own_document, pruned, refused, unenforced
 from controlplane.reconciler.planned import GatewayPlan, Planned, PlanOptions, Serves, everything, told
@@ -137,14 +139,18 @@ class Planner:
         orders = await self._store.orders(record.id)
         work = self._make_pass(record, lambda: False)
         try:
-            after = await asyncio.to_thread(work.compiler.compile, wanted.state, moment, record.abilities)
-            before = after
-            if wanted.changes:
-                before = await asyncio.to_thread(work.compiler.compile, current, moment, record.abilities)
+            compile_part = partial(work.compiler.compile, moment=moment, abilities=record.abilities)
+            made = None
+            if calm and not options.refresh:
+                part = part_of(current, wanted.state, wanted.changes)
+                made = await asyncio.to_thread(compiled_part, part, compile_part) if part else None
+            if made is None:
+                made = await asyncio.to_thread(compiled_whole, current, wanted, compile_part)
+            before, after = made.before, made.after
             sides = ThreeWay(
                 {item.key: item for item in before.objects},
                 {item.key: item for item in after.objects},
-                await self._store.applied(record.id),
+                made.of_it(await self._store.applied(record.id)),
                 work.owner,
                 work.digest,
                 adopted=orders.adopted,
