@@ -47,14 +47,14 @@ def read_declaration(
 
     Raises InvalidSpec with every problem of every file, each with file:line:column.
     """
+    if not files:
+        raise InvalidSpec("no file is named", remedy="-f names one, such as queues.yaml")
     label = label_of(files)
     parts = [read_part(source, environ, literal_secrets=literal_secrets) for source in sources(files)]
     clashes = list(_clashes(parts))
     problems = [problem for part in parts for problem in part.told()] + clashes
     if problems:
         raise InvalidSpec(f"{label} cannot be used", problems=problems)
-    if not parts:
-        raise InvalidSpec("no file is named", remedy="-f names one, such as queues.yaml")
     data, document = _merged(parts)
     return Declaration(label, data, document, tuple(parts))
 

@@ -1,11 +1,11 @@
 """ctl validate: what a declaration says, checked without a service."""
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.apply import File, Literals
+from cli.apply import FILE_HELP, Literals
 from cli.session import say
 
 if TYPE_CHECKING:
@@ -19,7 +19,11 @@ def add_to(app: typer.Typer) -> None:
     app.command()(validate)
 
 
-def validate(file: File, allow_literal_secrets: Literals = False) -> None:
+def validate(
+    files: Annotated[list[str] | None, typer.Argument(help="Files and folders, as hooks name them.")] = None,
+    file: Annotated[list[str] | None, typer.Option("--file", "-f", help=FILE_HELP)] = None,
+    allow_literal_secrets: Literals = False,
+) -> None:
     """Check a declaration without a service: its grammar, and that each limit can be enforced somewhere."""
     from cli.declaration import read_declaration
     from controlplane.core.abilities import OURS
@@ -28,7 +32,8 @@ def validate(file: File, allow_literal_secrets: Literals = False) -> None:
     from controlplane.core.enforcement import unenforceable
     from controlplane.errors import InvalidSpec
 
-    declaration = read_declaration(file, os.environ, literal_secrets=allow_literal_secrets)
+    named = [*(file or ()), *(files or ())]
+    declaration = read_declaration(named, os.environ, literal_secrets=allow_literal_secrets)
     wanted = declare(declaration.document, DesiredState(), lambda _: "")
     problems = [declaration.placed(found) for found in unenforceable(wanted.state, abilities=OURS)]
     if problems:

@@ -120,7 +120,7 @@ def serving(stand_in: StandIn) -> Iterator[None]:
             self.end_headers()
             self.wfile.write(payload)
 
-        do_GET = do_POST = do_DELETE = _answer  # noqa: N815 - the names that http.server calls
+        do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _answer  # noqa: N815 - the names that http.server calls
 
         def log_message(self, *_: Any) -> None:
             """Say nothing."""
