@@ -77,3 +77,36 @@ async def test_0005_knows_of_no_gateway_what_it_can_do(postgres: TestPostgres) -
         await connection.close()
     finally:
         postgres.drop(url)
+
+
+async def test_0006_finds_no_drift_in_what_was_there_before(postgres: TestPostgres) -> None:
+    url = postgres.create()
+    try:
+        upgraded(url, "0005")
+        connection = await asyncpg.connect(url)
+        gateway = uuid.UUID(int=7)
+        await connection.execute(
+            "INSERT INTO gateway (id, name, source, labels, spec, secrets, version, created_at, updated_at) "
+            "VALUES ($1, 'edge', 's', '{}', '{}', '{}', 1, now(), now())",
+            gateway,
+        )
+        await connection.execute(
+            "INSERT INTO gateway_state (gateway_id, state, applied_revision, writes, leader) "
+            "VALUES ($1, 'converged', 3, 9, '')",
+            gateway,
+        )
+        await connection.execute(
+            "INSERT INTO inventory (gateway_id, kind, object_id, hash, declared_by, state) "
+            "VALUES ($1, 'routes', 'q.a', 'h', 'queue a', 'applied')",
+            gateway,
+        )
+        upgraded(url, "0006")
+        state = await connection.fetchrow(
+            "SELECT writes, drift_found, looked_at, heal_asked_at FROM gateway_state"
+        )
+        assert tuple(state) == (9, 0, None, None)
+        assert await connection.fetchval("SELECT drift FROM inventory WHERE hash = 'h'") is None
+        assert await connection.fetchval("SELECT count(*) FROM adoption") == 0
+        await connection.close()
+    finally:
+        postgres.drop(url)
