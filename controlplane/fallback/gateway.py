@@ -32,6 +32,7 @@ from controlplane.fallback.runtime.memory import Memory
 from controlplane.fallback.runtime.owner import Owner
 from controlplane.fallback.runtime.plans import Plans
 from controlplane.fallback.runtime.plugin import Conf, Services
+from controlplane.fallback.runtime.randomness import BulkRandom
 from controlplane.fallback.runtime.traffic import Traffic
 from controlplane.fallback.secrets.asking import Asker
 from controlplane.fallback.secrets.keeper import Secrets
@@ -116,7 +117,7 @@ class Gateway:
             stack.push_async_callback(pool.close)
             secrets = Secrets(store, environ or {}, Asker(pool), clock)
             services = await _services(
-                stack, store, clock, chance or random.SystemRandom(), pool, Consumers(store, secrets)
+                stack, store, clock, chance or BulkRandom(), pool, Consumers(store, secrets)
             )
             plans = Plans(store, REGISTRY, services, secrets)
             await secrets.fetch()

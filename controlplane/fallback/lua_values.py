@@ -21,12 +21,10 @@ def tostring(value: Any) -> str:  # any value that a variable may have
 
 def tonumber(value: Any) -> int | float | None:  # any value that a variable may have
     """Lua's tonumber: numbers, and texts that are one."""
-    if isinstance(value, bool) or value is None:
-        return None
-    if isinstance(value, int | float):
-        return value
     if not isinstance(value, str):
-        return None
+        return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+    if value.isdecimal() and value.isascii() and len(value) < 16:
+        return int(value)
     text = value.strip()
     try:
         if text[:2].lower() == "0x":

@@ -57,6 +57,11 @@ class Rule:
     key_kind: str
     headers: HeaderNames
 
+    @property
+    def needs(self) -> str | None:
+        """The request header without which the rule does not apply, if there is such a one."""
+        return self.key.needs if isinstance(self.key, Template) and self.key_kind == "rule" else None
+
     def window(self, context: Context, prefix: str, suffix: str) -> Window | None:
         """The counter for a request, or None where the rule does not apply to it."""
         key = self._key(context)
@@ -105,7 +110,7 @@ class RateLimit:
         redis: Client | None,
     ) -> None:
         self._name = name
-        self._rules = rules
+        self._rules = [(rule, rule.needs) for rule in rules]
         self._refusal = refusal
         self._sliding = sliding
         self._local = local
@@ -162,7 +167,11 @@ class RateLimit:
     def windows(self, context: Context) -> list[tuple[Rule, Window]]:
         """The rules that apply to a request, each with its counter."""
         found = []
-        for rule in self._rules:
+        headers = context.headers
+        for rule, needs in self._rules:
+            # Of a hierarchy most rules do not apply to a request: here they cost next to nothing.
+            if needs is not None and not headers.may_have(needs):
+                continue
             window = rule.window(context, self._prefix, self._suffix)
             if window is not None:
                 found.append((rule, window))
@@ -259,8 +268,6 @@ def _number(value: int | Template, context: Context) -> int:
     if isinstance(value, int):
         return value
     text = value.text_for(context)
-    if text.isdecimal() and text.isascii() and 0 < len(text) < 16 and text[0] != "0":
-        return int(text)
     number = tonumber(text)
     if number is None:
         raise UnusableRule("resolved value is not a number")

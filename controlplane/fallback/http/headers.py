@@ -73,6 +73,10 @@ class Headers:
                 found.extend(value if isinstance(value, list) else [value])
         return ", ".join(found) if found else None
 
+    def may_have(self, dashed: str) -> bool:
+        """False only if a header, written with dashes, is there under none of its spellings."""
+        return self._underscored or dashed in self._fields
+
     def items(self) -> Iterable[tuple[str, Value]]:
         return self._fields.items()
 

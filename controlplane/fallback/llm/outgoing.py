@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 
@@ -94,7 +95,7 @@ def request_bytes(
     arguments = {**member.auth_query, **member.query}
     if transparent and context.query:
         arguments = {**arguments, **context.arguments, **member.auth_query}
-    target = quote(path, safe="/%:@!$&'()*+,;=~-._") + (f"?{query_text(arguments)}" if arguments else "")
+    target = _quoted(path) + (f"?{query_text(arguments)}" if arguments else "")
     method = context.method if transparent else "POST"
     lines = [
         f"{method} {target} HTTP/1.1\r\nhost: {member.host_header}\r\ncontent-type: application/json\r\n"
@@ -106,6 +107,11 @@ def request_bytes(
             lines.append(f"{name}: {value}\r\n")
     lines.append(f"content-length: {len(body)}\r\n\r\n")
     return "".join(lines).encode("latin-1", "replace") + body
+
+
+@lru_cache(maxsize=1024)
+def _quoted(path: str) -> str:
+    return quote(path, safe="/%:@!$&'()*+,;=~-._")
 
 
 def _merge(target: Json, patch: Mapping[str, Any], *, force: bool) -> None:

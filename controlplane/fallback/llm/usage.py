@@ -43,7 +43,7 @@ _COUNTS = (
 
 def count(value: Any) -> int:  # whatever a provider put there
     """A token count; anything but a sensible number is none."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 2**53:
+    if type(value) not in (int, float) or not 0 <= value < 2**53:
         return 0
     return int(value)
 

@@ -17,14 +17,25 @@ end
 
 -- A pattern is one instruction, however long it takes. What it could take at worst is known beforehand: its
 -- repetitions share the text in every way that there is.
-local MOST_STEPS = 2e8
+local MOST_STEPS, MOST_PATTERNS = 2e8, 256
 local substitute, cut = string.gsub, string.sub
-local function affordable(text, pattern)
-  local length, plain = #tostring(text), substitute(substitute(tostring(pattern), '%%.', 'x'), '%[%]?[^%]]*%]', 'x')
+local known, known_count = {}, 0
+
+-- How many repetitions a pattern has; remembered, because functions use the same few again and again.
+local function repetitions_in(pattern)
+  local found = known[pattern]
+  if found then return found end
+  local plain = substitute(substitute(pattern, '%%.', 'x'), '%[%]?[^%]]*%]', 'x')
   local _, repetitions = substitute(plain, '[%*%+%-]', '')
   if cut(plain, 1, 1) ~= '^' then repetitions = repetitions + 1 end
-  local steps = 1
-  for i = 1, repetitions do steps = steps * (length + i) / i end
+  if known_count >= MOST_PATTERNS then known, known_count = {}, 0 end
+  known[pattern], known_count = repetitions, known_count + 1
+  return repetitions
+end
+
+local function affordable(text, pattern)
+  local length, steps = #tostring(text), 1
+  for i = 1, repetitions_in(tostring(pattern)) do steps = steps * (length + i) / i end
   if steps > MOST_STEPS then error('the pattern could take too long', 3) end
 end
 local function guarded(run)

@@ -46,6 +46,8 @@ class Sandbox:
         text = files(__package__).joinpath("sandbox.lua").read_text()
         build = self._lua.eval(f"function(...) {text} end")
         self._world = build(self._host.functions(self._lua), MOST_INSTRUCTIONS, MOST_SECONDS)
+        # Looked up once: each look-up through the table makes a new wrapper.
+        self._run, self._new_context = self._world.call, self._world.context
 
     def compile(self, text: str) -> Any:
         """The Lua function of a text; LuaProblem if it is none."""
@@ -66,10 +68,10 @@ class Sandbox:
         """Run a function for a request: its reply if it has one; LuaFailed if it goes wrong."""
         ours = context.notes.get(_NOTE)
         if ours is None:
-            ours = context.notes[_NOTE] = self._world.context()
+            ours = context.notes[_NOTE] = self._new_context()
         self._host.context = context
         try:
-            ok, *rest = self._world.call(function, conf, ours)
+            ok, *rest = self._run(function, conf, ours)
         except luajit21.LuaError as error:
             raise LuaFailed(str(error) or "out of memory") from None
         finally:

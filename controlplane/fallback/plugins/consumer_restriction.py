@@ -3,7 +3,8 @@
 from typing import Any, ClassVar
 
 from controlplane.fallback.runtime.context import Context, Reply
-from controlplane.fallback.runtime.plugin import Plugin, Schema
+from controlplane.fallback.runtime.owner import Owner
+from controlplane.fallback.runtime.plugin import Conf, Plugin, Schema, Services
 from controlplane.fallback.runtime.variables import variable
 from controlplane.fallback.schema.kinds import METHOD
 
@@ -45,6 +46,11 @@ class ConsumerRestriction(Plugin):
         ],
     }
 
+    def __init__(self, conf: Conf, owner: Owner, services: Services) -> None:
+        super().__init__(conf, owner, services)
+        self._blacklist = frozenset(conf.get("blacklist", ()))
+        self._whitelist = frozenset(conf.get("whitelist", ()))
+
     def access(self, context: Context) -> Reply | None:
         kind = self.conf["type"]
         value = variable(kind)(context)
@@ -52,11 +58,10 @@ class ConsumerRestriction(Plugin):
             return Reply(
                 401, {"message": f"The request is rejected, please check the {kind} for this request"}
             )
-        if value in self.conf.get("blacklist", ()):
+        if value in self._blacklist:
             return self._reject()
-        whitelist = self.conf.get("whitelist", ())
-        listed = value in whitelist
-        if whitelist and not listed:
+        listed = value in self._whitelist
+        if self._whitelist and not listed:
             return self._reject()
         if not listed and not self._method_allowed(value, context.method):
             return self._reject()

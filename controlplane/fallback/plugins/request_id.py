@@ -1,7 +1,7 @@
 """request-id: every request has an id, which the provider and the client see."""
 
-import secrets
 import uuid
+from random import Random
 from typing import ClassVar
 
 from controlplane.fallback.runtime.context import Context
@@ -56,35 +56,36 @@ class RequestId(Plugin):
             context.response_headers.set(self.conf["header_name"], context.notes.get(self))
 
     def _make(self) -> str:
+        clock, chance = self.services.clock, self.services.random
         match self.conf["algorithm"]:
             case "uuidv7":
-                return _uuid7(self.services.clock.now())
+                return _uuid7(clock.now(), chance)
             case "nanoid":
-                return "".join(secrets.choice(_NANOID) for _ in range(21))
+                return "".join(chance.choice(_NANOID) for _ in range(21))
             case "range_id":
                 shape = self.conf["range_id"]
-                return "".join(secrets.choice(shape["char_set"]) for _ in range(shape["length"]))
+                return "".join(chance.choice(shape["char_set"]) for _ in range(shape["length"]))
             case "ksuid":
-                return _ksuid(self.services.clock.now())
+                return _ksuid(clock.now(), chance)
             case _:
-                return _uuid4()
+                return _uuid4(chance)
 
 
-def _uuid4() -> str:
-    digits = secrets.token_hex(16)
+def _uuid4(chance: Random) -> str:
+    digits = f"{chance.getrandbits(128):032x}"
     variant = "89ab"[int(digits[16], 16) & 3]
     return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
 
 
-def _uuid7(now: float) -> str:
-    value = (int(now * 1000) << 80) | secrets.randbits(80)
+def _uuid7(now: float, chance: Random) -> str:
+    value = (int(now * 1000) << 80) | chance.getrandbits(80)
     value = (value & ~(0xF << 76)) | (0x7 << 76)
     value = (value & ~(0x3 << 62)) | (0x2 << 62)
     return str(uuid.UUID(int=value))
 
 
-def _ksuid(now: float) -> str:
-    number = ((int(now) - _KSUID_EPOCH) << 128) | secrets.randbits(128)
+def _ksuid(now: float, chance: Random) -> str:
+    number = ((int(now) - _KSUID_EPOCH) << 128) | chance.getrandbits(128)
     digits = []
     for _ in range(27):
         number, digit = divmod(number, 62)

@@ -53,14 +53,23 @@ def variable(name: str) -> Getter:
     return lambda context: context.values.get(name, default)
 
 
+def header_of(name: str) -> str | None:
+    """The request header that a variable is read from, with dashes, or None where it is no header."""
+    return _dashed(name.removeprefix("http_")) if name.startswith("http_") else None
+
+
 def _header(name: str) -> Getter:
-    plain = name.lower().replace("-", "_")
-    dashed = plain.replace("_", "-")
+    dashed = _dashed(name)
+    plain = dashed.replace("-", "_")
     return lambda context: context.headers.variable(plain, dashed)
 
 
+def _dashed(name: str) -> str:
+    return name.lower().replace("_", "-")
+
+
 def _sent_header(name: str) -> Getter:
-    wanted = name.lower().replace("_", "-")
+    wanted = _dashed(name)
     return lambda context: context.response_headers.first(wanted)
 
 
