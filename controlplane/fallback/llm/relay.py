@@ -10,6 +10,8 @@ from controlplane.fallback.llm.protocols import Meter
 
 # How long to listen to a provider that was told to stop.
 STOP_GRACE_S = 1.0
+# The same for one that was held back, because its client did not read: it must not make up for that now.
+HELD_BACK_GRACE_S = 0.1
 
 
 class Transform(Protocol):
@@ -117,7 +119,7 @@ class Relay:
             over()
             return
         self._over = over
-        self.answer.stop(STOP_GRACE_S)
+        self.answer.stop(HELD_BACK_GRACE_S if self._waiting_for_client else STOP_GRACE_S)
 
     def client_reads(self) -> None:
         """The client has caught up."""
