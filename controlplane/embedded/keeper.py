@@ -1,6 +1,7 @@
 """Keeps one part of the stack running."""
 
 import asyncio
+import contextlib
 import signal
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
@@ -111,7 +112,7 @@ class Keeper:
         if not self.status.restarts:
             self._enter(State.STARTING)
         try:
-            process = await self._launch(await command())
+            process = await self._started(await command())
         except SluiceError as error:
             if not self.ready.is_set():
                 raise
@@ -123,6 +124,16 @@ class Keeper:
             if process.exit_code is None:
                 self._enter(State.STOPPING)
                 await process.stop()
+
+    async def _started(self, command: Command) -> Guarded:
+        """The process. A start that has begun is carried through: what nobody knows of, nobody could stop."""
+        starting = asyncio.ensure_future(self._launch(command))
+        try:
+            return await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            with contextlib.suppress(SluiceError):
+                await (await starting).stop()
+            raise
 
     async def _run_job(self, process: Guarded, began: float) -> Ending:
         if not await process.ended_within(self.part.ready_within_s):
