@@ -59,7 +59,7 @@ def apply(
     Exit codes: 0 done, 1 error, 4 refused, 5 stored, and not every gateway enforces it yet.
     """
     from cli.planning import kept, options_of
-    from cli.results import show_results
+    from cli.results import interrupted, show_results
     from cli.service import connected
 
     agreed_plan = kept(plan) if plan else None
@@ -75,7 +75,10 @@ def apply(
         keys_file = _keys_file(made, declaration, keys_out)
         if made["changes"] or made["summary"]["writes"]:
             agreed("Apply this?", yes=yes)
-        done = _apply(service, declaration, made, keys_file, again=yes and agreed_plan is None)
+        try:
+            done = _apply(service, declaration, made, keys_file, again=yes and agreed_plan is None)
+        except KeyboardInterrupt:
+            return interrupted("what was sent may be stored")
         return show_results(service, done, made, timeout)
 
 

@@ -26,8 +26,7 @@ def show_results(service: Service, done: Json, plan: Value, timeout_s: float) ->
     try:
         convergence = _waited(service, revision, plan, timeout_s)
     except KeyboardInterrupt:
-        say_error(f"interrupted: revision {revision} is stored, and the service goes on without this command")
-        return ExitCode.PARTLY_APPLIED
+        return interrupted(f"revision {revision} is stored")
     if not convergence.gateways:
         say("no gateway is enabled, so nothing enforces this yet")
         return ExitCode.OK
@@ -40,6 +39,13 @@ def show_results(service: Service, done: Json, plan: Value, timeout_s: float) ->
         why = status.get("error") or f"not at revision {revision} within {timeout_s:g} s"
         say_error(f"error: gateway {gateway['name']} is {status['state']}: {why}")
     say(f"revision {revision} is stored and the service goes on trying; see `ctl get gateways`")
+    return ExitCode.PARTLY_APPLIED
+
+
+def interrupted(stored: str) -> ExitCode:
+    """Say what an interruption leaves behind: from the first byte sent on, it cannot be taken back."""
+    say_error(f"interrupted: {stored}, and the service goes on without this command")
+    say("`ctl history` shows what is stored, `ctl get gateways` what became of it")
     return ExitCode.PARTLY_APPLIED
 
 

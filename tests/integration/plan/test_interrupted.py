@@ -195,5 +195,5 @@ async def test_ctl_that_is_interrupted_has_stored_everything_or_nothing(
             process.wait()
     if how is signal.SIGINT:
         assert process.returncode == ExitCode.PARTLY_APPLIED, shown
-        assert "is stored, and the service goes on" in shown
+        assert "stored, and the service goes on" in shown
     await completes(ctl, admin, file, world)
