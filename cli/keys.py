@@ -1,11 +1,15 @@
 """ctl keys: keys of applications."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cli.rendering import Output
 from cli.session import TIMEOUT_S, say, settings, show_convergence
+from controlplane.core.rotation import USUAL_OVERLAP
+
+if TYPE_CHECKING:
+    from cli.service import Json
 
 
 def add_to(app: typer.Typer) -> None:
@@ -13,6 +17,7 @@ def add_to(app: typer.Typer) -> None:
     # Without a callback a group of one command would become that command itself.
     keys.callback()(_keys)
     keys.command()(create)
+    keys.command()(rotate)
     app.add_typer(keys, name="keys")
 
 
@@ -34,7 +39,6 @@ def create(
     ] = TIMEOUT_S,
 ) -> None:
     """Make up a key and print it, this once; then wait until every gateway knows it."""
-    from cli.rendering import as_json, as_yaml
     from cli.service import connected
 
     wanted = {
@@ -46,12 +50,40 @@ def create(
     }
     with connected(settings()) as service:
         made = service.create("keys", {field: value for field, value in wanted.items() if value})
-        match output:
-            case Output.JSON:
-                typer.echo(as_json(made))
-            case Output.YAML:
-                typer.echo(as_yaml(made))
-            case Output.TABLE:
-                typer.echo(made["key"])
-        say("the key is shown this once; keep it now")
+        _show(made, output)
         show_convergence(service, made["version"], timeout, [("keys", name)])
+
+
+def rotate(
+    name: Annotated[str, typer.Argument(help="The key.")],
+    overlap: Annotated[
+        str,
+        typer.Option(help="How long the text before goes on working: 0 for not at all, 30m, 24h, 7d."),
+    ] = USUAL_OVERLAP,
+    output: Annotated[Output, typer.Option("--output", "-o", help="How to print it.")] = Output.TABLE,
+    timeout: Annotated[
+        float, typer.Option(min=0, max=3600, help="Seconds to wait for the gateways.")
+    ] = TIMEOUT_S,
+) -> None:
+    """Make up another text for a key and print it, this once; the one before works until the overlap ends."""
+    from cli.service import connected, path_of
+
+    with connected(settings()) as service:
+        made = service.create(path_of("keys", name, "rotate"), {"overlap": overlap})
+        _show(made, output)
+        until = made["old_texts_until"]
+        say(f"the text before works until {until[-1]}" if until else "the text before has ceased to work")
+        show_convergence(service, made["version"], timeout, [("keys", made["name"])])
+
+
+def _show(made: "Json", output: Output) -> None:
+    from cli.rendering import as_json, as_yaml
+
+    match output:
+        case Output.JSON:
+            typer.echo(as_json(made))
+        case Output.YAML:
+            typer.echo(as_yaml(made))
+        case Output.TABLE:
+            typer.echo(made["key"])
+    say("the key is shown this once; keep it now")

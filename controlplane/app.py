@@ -20,6 +20,7 @@ from controlplane.api.audit import audit_router
 from controlplane.api.export import export_router
 from controlplane.api.health import health_router
 from controlplane.api.history import history_router
+from controlplane.api.keys import keys_router
 from controlplane.api.metrics import metrics_router
 from controlplane.api.openapi import openapi_router
 from controlplane.api.plans import plans_router
@@ -65,6 +66,7 @@ def create_app(
     protected = [
         *(resource_router(kind) for kind in Kind),
         state_router(),
+        keys_router(),
         history_router(),
         rollback_router(),
         export_router(),

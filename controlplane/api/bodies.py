@@ -20,9 +20,13 @@ PATCH_TYPES = ("application/merge-patch+json", "application/json")
 
 
 async def read_json(
-    request: AnyRequest, *, largest: int = LARGEST_BODY, types: tuple[str, ...] = JSON_TYPES
+    request: AnyRequest,
+    *,
+    largest: int = LARGEST_BODY,
+    types: tuple[str, ...] = JSON_TYPES,
+    empty: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """The JSON object of a request's body."""
+    """The JSON object of a request's body; `empty` stands for none at all, where that is allowed."""
     kind = request.headers.get("content-type", types[0]).partition(";")[0].strip().lower()
     if kind not in types:
         raise UnsupportedMediaType(
@@ -30,7 +34,8 @@ async def read_json(
         )
     if request.headers.get("content-encoding", "identity").lower() != "identity":
         raise UnsupportedMediaType("a compressed body is not read here", remedy="send it as it is")
-    value = parse(await _read(request, largest))
+    body = await _read(request, largest)
+    value = empty if empty is not None and not body else parse(body)
     if not isinstance(value, dict):
         raise InvalidRequest(
             "the body must be a JSON object", remedy="write names and values between { and }"

@@ -6,13 +6,16 @@ from litestar import Response, Router, get
 
 from controlplane.api.openapi_access import access_paths
 from controlplane.api.openapi_history import audit_paths, history_paths
+from controlplane.api.openapi_keys import key_paths
 from controlplane.api.openapi_parts import (
     CHANGE,
     DELETE,
+    ETAG,
     LIST,
     READ,
     WRITE,
     body,
+    if_match,
     open_to_all,
     operation,
     parameter,
@@ -53,9 +56,7 @@ _FILTERS: Mapping[str, tuple[Part, str]] = {
 }
 
 _TAGS = ("apply", "revision", "audit", "account", "session", "service")
-_IF_MATCH = r'^(\*|(W/)?"[!#-~]*"(, *(W/)?"[!#-~]*")*)$'
 
-_ETAG: Part = {"ETag": {"description": "the version, for If-Match", "schema": {"type": "string"}}}
 _LOCATION: Part = {"Location": {"description": "where the object is", "schema": {"type": "string"}}}
 
 
@@ -80,6 +81,7 @@ def openapi_document() -> Part:
         ],
         "paths": paths
         | _state_paths()
+        | key_paths()
         | _document_paths()
         | history_paths()
         | audit_paths()
@@ -96,8 +98,7 @@ def _resource_paths(kind: Kind) -> Part:
     view = ref(view_name(kind))
     declared = body(ref(kind.model.__name__), EXAMPLES[kind])
     patch = body({"type": "object"}, _PATCH_EXAMPLE, *_PATCH_TYPES)
-    etags = {"type": "string", "pattern": _IF_MATCH, "examples": ['"7"']}
-    conditional = [parameter("If-Match", "header", etags, "the ETag that was read")]
+    conditional = [if_match()]
     secrets = [parameter("show_secrets", "query", {"type": "boolean"}, "secrets in plain text; audited")]
     filters = [_filter(name) for name in filters_of(kind)]
     read = secrets if kind is Kind.GATEWAY else []
@@ -105,12 +106,12 @@ def _resource_paths(kind: Kind) -> Part:
         f"{PREFIX}/{kind.plural}": {
             "get": operation(f"list {kind.plural}", kind, page_of(view), LIST, parameters=filters),
             "post": operation(
-                f"declare a {kind}", kind, view, WRITE, 201, body=declared, headers=_ETAG | _LOCATION
+                f"declare a {kind}", kind, view, WRITE, 201, body=declared, headers=ETAG | _LOCATION
             ),
         },
         f"{PREFIX}/{kind.plural}/{{ref}}": {
             "parameters": [_ref(kind)],
-            "get": operation(f"read a {kind}", kind, view, READ, parameters=read, headers=_ETAG),
+            "get": operation(f"read a {kind}", kind, view, READ, parameters=read, headers=ETAG),
             "put": operation(
                 f"declare a {kind} anew",
                 kind,
@@ -118,7 +119,7 @@ def _resource_paths(kind: Kind) -> Part:
                 CHANGE,
                 body=declared,
                 parameters=conditional,
-                headers=_ETAG,
+                headers=ETAG,
                 description="What is left out goes back to its default; a secret that is `***` or left out "
                 "stays as it was.",
             ),
@@ -129,7 +130,7 @@ def _resource_paths(kind: Kind) -> Part:
                 CHANGE,
                 body=patch,
                 parameters=conditional,
-                headers=_ETAG,
+                headers=ETAG,
                 description="A merge patch (RFC 7396): null removes, lists are replaced whole.",
             ),
             "delete": operation(

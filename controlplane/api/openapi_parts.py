@@ -12,6 +12,9 @@ WRITE = (400, 401, 403, 409, 413, 415, 422, 503)
 CHANGE = (*WRITE, 404, 412)
 DELETE = (400, 401, 403, 404, 409, 412, 503)
 
+ETAG: Part = {"ETag": {"description": "the version, for If-Match", "schema": {"type": "string"}}}
+_IF_MATCH = r'^(\*|(W/)?"[!#-~]*"(, *(W/)?"[!#-~]*")*)$'
+
 _ERROR_HEADERS: Mapping[int, Part] = {
     401: {"WWW-Authenticate": {"schema": {"type": "string"}}},
     429: {"Retry-After": {"description": "seconds", "schema": {"type": "string"}}},
@@ -87,3 +90,9 @@ def parameter(name: str, place: str, schema: Part, description: str) -> Part:
         "schema": schema,
         "description": description,
     }
+
+
+def if_match() -> Part:
+    """The header by which a write names the version that it depends on."""
+    etags = {"type": "string", "pattern": _IF_MATCH, "examples": ['"7"']}
+    return parameter("If-Match", "header", etags, "the ETag that was read")

@@ -5,6 +5,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from controlplane.api.keys import Rotation
 from controlplane.api.openapi_plans import PLAN
 from controlplane.core.access import AccountSpec, Permission, Role, TokenSpec
 from controlplane.core.audit import AuditRow
@@ -51,6 +52,11 @@ _NEW_KEY: Part = {
     "type": ["string", "null"],
     "description": "`***`; the text of a key that was made just now, this once",
 }
+_OLD_TEXTS: Part = {
+    "type": "array",
+    "description": "when each text that it had before it was rotated ceases to work, or has ceased",
+    "items": {"type": "string", "format": "date-time"},
+}
 
 
 def ref(name: str) -> Part:
@@ -84,7 +90,7 @@ def schemas() -> Part:
     """Every schema that the document refers to, by name."""
     adapters: list[tuple[str, Any, TypeAdapter[Any]]] = [
         (model.__name__, "validation", TypeAdapter(model))
-        for model in (Document, AccountSpec, TokenSpec, *(k.model for k in Kind))
+        for model in (Document, AccountSpec, TokenSpec, Rotation, *(k.model for k in Kind))
     ]
     adapters += [(record.__name__, "validation", TypeAdapter(record)) for record in _RECORDS]
     _, found = TypeAdapter.json_schemas(adapters, ref_template=_TEMPLATE)
@@ -124,6 +130,8 @@ def _view(kind: Kind, spec: Part) -> Part:
         properties[name] = _NEW_KEY if kind is Kind.KEY else _MASKED
     if kind is Kind.GATEWAY:
         properties["status"] = ref("GatewayStatus")
+    if kind is Kind.KEY:
+        properties["old_texts_until"] = _OLD_TEXTS
     return {
         "type": "object",
         "description": f"a {kind} as it was declared, with its secrets masked",

@@ -51,6 +51,15 @@ def options(path: str, allow: str) -> HTTPRouteHandler:
     return allowed
 
 
+async def version_wanted(request: AnyRequest, kind: Kind, ref: str) -> int | None:
+    """The version that a write depends on; one that there never is where If-Match allows none of ours."""
+    wanted = wanted_versions(request)
+    if wanted is None or len(wanted) == 1:
+        return wanted[0] if wanted else None
+    stored = await service_of(request).store.get(kind, ref)
+    return stored.version if stored.version in wanted else _NEVER
+
+
 class _Handlers:
     def __init__(self, kind: Kind) -> None:
         self._kind = kind
@@ -86,7 +95,7 @@ class _Handlers:
         spec = validated(self._kind, await read_json(request))
         service = service_of(request)
         written = await service.store.replace(
-            self._kind, ref, spec, author_of(request), await self._version(request, ref)
+            self._kind, ref, spec, author_of(request), await version_wanted(request, self._kind, ref)
         )
         service.wake()
         return await self._written(request, written)
@@ -96,7 +105,7 @@ class _Handlers:
         changes = await read_json(request, types=PATCH_TYPES)
         service = service_of(request)
         written = await service.store.patch(
-            self._kind, ref, changes, author_of(request), await self._version(request, ref)
+            self._kind, ref, changes, author_of(request), await version_wanted(request, self._kind, ref)
         )
         service.wake()
         return await self._written(request, written)
@@ -104,16 +113,9 @@ class _Handlers:
     async def delete(self, request: AnyRequest, ref: FromPath[str]) -> None:
         only(request, ())
         service = service_of(request)
-        await service.store.delete(self._kind, ref, author_of(request), await self._version(request, ref))
+        version = await version_wanted(request, self._kind, ref)
+        await service.store.delete(self._kind, ref, author_of(request), version)
         service.wake()
-
-    async def _version(self, request: AnyRequest, ref: str) -> int | None:
-        """The version that a write depends on; one that there never is where If-Match allows none of ours."""
-        wanted = wanted_versions(request)
-        if wanted is None or len(wanted) == 1:
-            return wanted[0] if wanted else None
-        stored = await service_of(request).store.get(self._kind, ref)
-        return stored.version if stored.version in wanted else _NEVER
 
     async def _written(
         self, request: AnyRequest, written: Written[Any], *, status: int = 200, **headers: str

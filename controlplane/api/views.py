@@ -11,6 +11,7 @@ from litestar import Response
 from pydantic import SecretStr
 
 from controlplane.core.secrets import MASK
+from controlplane.core.spec import KeySpec
 from controlplane.store.records import GatewayStatus, Stored
 
 Shown = dict[str, Any]  # Any: JSON
@@ -19,6 +20,8 @@ Shown = dict[str, Any]  # Any: JSON
 def object_view(stored: Stored[Any], **more: Any) -> Shown:
     """An object with its id, version and times. Secrets read `***`."""
     spec = {name: _plain(value) for name, value in stored.spec.model_dump(mode="python").items()}
+    if isinstance(stored.spec, KeySpec):
+        more["old_texts_until"] = [moment.isoformat() for moment in stored.old_texts_until]
     return {
         **spec,
         "id": str(stored.id),

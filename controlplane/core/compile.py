@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import chain
 
 from controlplane.core.abilities import STOCK, Abilities
 from controlplane.core.above import Above, KeyLevels, Standing, level_headers
@@ -39,6 +40,7 @@ from controlplane.core.platform import NO_PLATFORM, Platform
 from controlplane.core.policies import NOBODY, REJECTION, REMOVED_HEADERS, exhausted, queue_policy
 from controlplane.core.render import Renderer
 from controlplane.core.report import above_report, enforcement_report
+from controlplane.core.secrets import Secret
 from controlplane.core.spec import Balancer, MemberSpec, QueueSpec
 from controlplane.errors import Problem
 
@@ -102,7 +104,7 @@ class Compiler:
             served = self._target.hosts(provider.spec.tenant, desired)
             contexts += self.provider(provider, above.of_provider(provider), callers, served)
         for key in admission.keys:
-            contexts += self.key(key, above.of_key(key))
+            contexts += self.key(key, above.of_key(key), moment)
         contexts += [self.service(meter) for meter in STRATEGIES if meter in strategies]
         objects = sorted(
             map(self._renderer.render, contexts), key=lambda item: (item.key.kind.rank, item.key)
@@ -198,15 +200,23 @@ class Compiler:
         )
         return [policy, route]
 
-    def key(self, key: Key, levels: KeyLevels | None) -> list[Context]:
-        """A key: its consumer, and a credential for the header of each SDK."""
+    def key(self, key: Key, levels: KeyLevels | None, moment: datetime) -> list[Context]:
+        """A key: its consumer, and for each text that opens it a credential for the header of each SDK."""
         labels = self._labels(key.source, key.spec.name)
         username = consumer_name(key)
         declared_by = f"key {key.spec.name}"
 
-        def credential(name: str, prefix: str) -> Context:
-            where = ObjectKey(Kind.CREDENTIAL, f"{username}/{name}")
-            return CredentialContext(where, labels, declared_by, secret=key.secret.with_prefix(prefix))
+        def credentials(secret: Secret, suffix: str = "") -> list[Context]:
+            forms = {"bearer": "Bearer ", "raw": ""}
+            return [
+                CredentialContext(
+                    ObjectKey(Kind.CREDENTIAL, f"{username}/{form}{suffix}"),
+                    labels,
+                    declared_by,
+                    secret=secret.with_prefix(prefix),
+                )
+                for form, prefix in forms.items()
+            ]
 
         consumer = ConsumerContext(
             ObjectKey(Kind.CONSUMER, username),
@@ -218,7 +228,8 @@ class Compiler:
             levels_function=self._renderer.text("lua/key_levels.lua"),
             pins={} if levels is None else {(*_FUNCTION, "set_headers"): levels.set_headers},
         )
-        return [consumer, credential("bearer", "Bearer "), credential("raw", "")]
+        old = (credentials(text.secret, f".{text.mark}") for text in key.old_texts_at(moment))
+        return [consumer, *credentials(key.secret), *chain.from_iterable(old)]
 
     def _labels(self, source: str, name: str | None = None) -> Labels:
         labels = {OWNER_LABEL: self._target.owner, SOURCE_LABEL: source}

@@ -136,7 +136,9 @@ class _Overlay:
             "providers": tuple(sorted(spec.providers)),
         }
         made = secret or SecretRef(f"key/{object_id}/key", _UNMADE)
-        return Key(object_id, spec.model_copy(update=update), cast(SecretRef, made), self._source)
+        # Whoever writes a key's text means that one, and none that it had before.
+        old_texts = before.old_texts if before and before.secret == made else ()
+        return Key(object_id, spec.model_copy(update=update), cast(SecretRef, made), self._source, old_texts)
 
     def _secret(
         self,

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID, uuid5
 
+from controlplane.core.rotation import OldText, next_end
 from controlplane.core.secrets import Secret
 from controlplane.core.spec import KeySpec, ProviderSpec, QueueSpec, TenantSpec
 
@@ -51,6 +52,12 @@ class Key:
     spec: KeySpec
     secret: Secret
     source: str = "default"
+    old_texts: tuple[OldText, ...] = ()
+    """What it was before it was rotated, as far as that has not been forgotten yet."""
+
+    def old_texts_at(self, moment: datetime) -> tuple[OldText, ...]:
+        """The texts from before that still open what the key opens."""
+        return tuple(text for text in self.old_texts if moment < text.ends_at)
 
     def usable_at(self, moment: datetime) -> bool:
         return self.spec.enabled and (self.spec.expires_at is None or moment < self.spec.expires_at)
@@ -65,3 +72,9 @@ class DesiredState:
     tenants: Mapping[str, Tenant] = field(default_factory=dict)
     queues: Mapping[str, Queue] = field(default_factory=dict)
     keys: Mapping[str, Key] = field(default_factory=dict)
+
+    def next_end(self, moment: datetime) -> datetime | None:
+        """When something of it ends next, although nobody changes anything."""
+        expiries = (key.spec.expires_at for key in self.keys.values())
+        windows = (text.ends_at for key in self.keys.values() for text in key.old_texts)
+        return next_end((*expiries, *windows), moment)

@@ -70,7 +70,7 @@ class GatewayLoop:
             if desired is not None:
                 report = await self._work.run(desired, look=look)
                 self._note(report, look=look)
-            look = not await self._news_within(self._pause_s())
+            look = not await self._news_within(self._pause_s(desired))
             if look:
                 await self._leadership.confirm()
         raise LeadershipLost(f"this replica leads {self.name} no longer")
@@ -88,11 +88,12 @@ class GatewayLoop:
             error=report.error,
         )
 
-    def _pause_s(self) -> float:
-        """The timer; shorter at first when something failed, so that a passing trouble passes."""
-        if not self._failures:
-            return self._interval_s
-        return float(min(self._interval_s, _FIRST_RETRY_S * 2 ** (self._failures - 1)))
+    def _pause_s(self, desired: DesiredState | None) -> float:
+        """The timer; shorter where a key ends before, and at first when something failed."""
+        if self._failures:
+            return float(min(self._interval_s, _FIRST_RETRY_S * 2 ** (self._failures - 1)))
+        ends_in_s = self._work.ends_in_s(desired) if desired is not None else None
+        return self._interval_s if ends_in_s is None else min(self._interval_s, ends_in_s)
 
     async def _news_within(self, seconds: float) -> bool:
         try:

@@ -46,6 +46,8 @@ class GatewayPass:
     plugins: frozenset[str] | None = None
     """What the gateway lists; None until it has been asked."""
     drift: DriftWatch = field(default_factory=DriftWatch)
+    as_of: datetime | None = None
+    """The moment that the last pass was made for: keys end."""
 
     async def recall(self) -> None:
         """Read back what was written before this replica led. Raises StoreUnavailable."""
@@ -60,7 +62,9 @@ class GatewayPass:
         try:
             orders = await self.store.orders(self.record.id)
             look = look or orders.heal_asked_at is not None
-            compiled = self.compiler.compile(desired, self._now(), await self._abilities(look=look))
+            abilities = await self._abilities(look=look)
+            self.as_of = self._now()
+            compiled = self.compiler.compile(desired, self.as_of, abilities)
             plan = await self._plan(compiled, orders, look=look)
             results = await self._apply(plan)
             await self._carried_out(orders, results)
@@ -77,6 +81,11 @@ class GatewayPass:
         report = self._judge(desired.revision, plan, results, compiled.problems)
         await self.store.record(report, self._foreign_results(plan))
         return report
+
+    def ends_in_s(self, desired: DesiredState) -> float | None:
+        """How long until the gateway must be told although nothing is declared: a key ends."""
+        end = desired.next_end(self.as_of or self._now())
+        return None if end is None else max(0.0, end.timestamp() - self.clock.now())
 
     async def _abilities(self, *, look: bool) -> Abilities:
         """What the gateway can do, kept where declarations are checked."""

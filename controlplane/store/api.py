@@ -81,6 +81,11 @@ class DeclaredStore(Protocol):
     async def delete(self, kind: Kind, ref: str, author: Author, if_version: int | None = None) -> int:
         """Remove an object; the revision."""
 
+    async def rotate(
+        self, ref: str, overlap_s: int, author: Author, if_version: int | None = None
+    ) -> Written[Any]:
+        """Another text for a key; the one before works for so long. Raises Conflict for a disabled key."""
+
     async def apply(
         self,
         document: Document,

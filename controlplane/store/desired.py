@@ -1,10 +1,12 @@
 """The desired state, kept in memory and brought up to date by what changed since."""
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import TypeVar, cast
 from uuid import UUID
 
 from controlplane.core.desired import DesiredState, Key, Provider, Queue, Tenant
+from controlplane.core.rotation import OldText
 from controlplane.core.secrets import SecretRef
 from controlplane.core.spec import KeySpec, QueueSpec, TenantSpec
 from controlplane.store import documents, rows
@@ -106,4 +108,14 @@ def _queue(row: Row) -> Queue:
 def _key(row: Row) -> Key:
     spec = cast(KeySpec, documents.bare_spec_of(Kind.KEY, row.document, row.id))
     secret = documents.handle(Kind.KEY, row.id, "key", row.secrets)
-    return Key(row.id, spec, cast(SecretRef, secret), row.source)
+    return Key(row.id, spec, cast(SecretRef, secret), row.source, _old_texts(row))
+
+
+def _old_texts(row: Row) -> tuple[OldText, ...]:
+    return tuple(
+        OldText(
+            SecretRef(documents.secret_place(Kind.KEY, row.id, name), secret["fingerprint"]),
+            datetime.fromisoformat(secret[documents.ENDS_AT]),
+        )
+        for name, secret in sorted(documents.old_texts(row.secrets).items())
+    )

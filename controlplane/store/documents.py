@@ -15,6 +15,13 @@ from controlplane.store.seal import Sealer
 Document = dict[str, Any]  # Any: declared values
 Secrets = dict[str, dict[str, str]]
 
+ENDS_AT = "ends_at"
+"""What tells a text that a key had before from the secrets that are declared."""
+LOOKUP = "lookup"
+"""What such a text is found by."""
+ROTATIONS = "rotations"
+"""How often a key's text was rotated."""
+
 
 def document_of(kind: Kind, spec: Spec) -> Document:
     """The declaration as JSON, without its secrets and without what is as it would be anyway."""
@@ -25,7 +32,7 @@ def document_of(kind: Kind, spec: Spec) -> Document:
 
 def spec_of(kind: Kind, document: Mapping[str, Any], secrets: Mapping[str, Any], object_id: UUID) -> Spec:
     """The declaration of a document; secrets that are set read `***`."""
-    values = {**document, **{field: _shown(secret) for field, secret in secrets.items()}}
+    values = masked(document, secrets)
     if kind is Kind.QUEUE:
         values["id"] = object_id
     return kind.model.model_validate(values)
@@ -64,7 +71,21 @@ def new_secrets(kind: Kind, spec: Spec, object_id: UUID, before: Secrets, sealer
         else:
             sealed = sealer.seal(text, secret_place(kind, object_id, field))
             kept[field] = {"sealed": sealed, "fingerprint": sealer.fingerprint(text)}
+        if ROTATIONS in before.get(field, {}):
+            kept[field] = {**kept[field], ROTATIONS: before[field][ROTATIONS]}
+    if kind is Kind.KEY and kept.get("key") == before.get("key"):
+        kept |= old_texts(before)
     return kept
+
+
+def old_texts(secrets: Secrets) -> Secrets:
+    """The texts that a key had before it was rotated."""
+    return {name: secret for name, secret in secrets.items() if ENDS_AT in secret}
+
+
+def old_lookups(secrets: Secrets) -> list[str]:
+    """What the texts that a key had before are found by."""
+    return sorted(secret[LOOKUP] for secret in old_texts(secrets).values())
 
 
 def secret_place(kind: Kind, object_id: UUID, field: str) -> str:
@@ -84,7 +105,8 @@ def handle(kind: Kind, object_id: UUID, field: str, secrets: Mapping[str, Any]) 
 
 def masked(document: Mapping[str, Any], secrets: Mapping[str, Any]) -> Document:
     """The document as it may be shown and audited."""
-    return {**document, **{field: _shown(secret) for field, secret in secrets.items()}}
+    declared = {field: secret for field, secret in secrets.items() if ENDS_AT not in secret}
+    return {**document, **{field: _shown(secret) for field, secret in declared.items()}}
 
 
 def _shown(secret: Mapping[str, str]) -> str:

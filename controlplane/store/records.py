@@ -61,6 +61,8 @@ class Stored(Generic[S]):
     """The revision of its last write, and so its ETag."""
     created_at: datetime
     updated_at: datetime
+    old_texts_until: Sequence[datetime] = ()
+    """When each text that a key had before it was rotated ceases to work, or has ceased."""
 
     @property
     def etag(self) -> str:

@@ -5,7 +5,7 @@ back opens what it opened, and counters go on where they stand.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -20,6 +20,7 @@ from controlplane.store import rows
 from controlplane.store.database import Connection
 from controlplane.store.desired import item_of
 from controlplane.store.records import Applied, AppliedChange, Kind
+from controlplane.store.rotating import last_secrets, rotated_since
 from controlplane.store.rows import Row
 from controlplane.store.writes import Change, changed_fields
 
@@ -94,8 +95,14 @@ async def read_earlier(connection: Connection, number: int) -> Earlier:
         first = {record["object_id"]: record for record in found if record["kind"] == kind}
         present = await rows.fetch(connection, kind, "o.id = ANY($1)", list(first))
         current = {row.id: row for row in present}
+        last = {row.id: row.secrets for row in present}
+        if kind is Kind.KEY:
+            last |= await last_secrets(connection, [*first.keys() - last.keys()])
         for object_id, record in first.items():
             target = _target(kind, object_id, record, renames)
+            # A text that was rotated away may have leaked, and applications send another one by now.
+            if target and object_id in last and rotated_since(target.secrets, last[object_id]):
+                target = replace(target, secrets=last[object_id])
             if not _same(current.get(object_id), target):
                 steps.append(Step(kind, object_id, current.get(object_id), target))
     return Earlier(newest, steps)

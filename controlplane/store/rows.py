@@ -10,7 +10,7 @@ from controlplane.core.gateways import GatewaySpec
 from controlplane.core.limits import Limit
 from controlplane.core.spec import KeySpec, ProviderSpec, QueueSpec, TenantSpec
 from controlplane.store.database import Connection
-from controlplane.store.documents import Document, Secrets, document_of
+from controlplane.store.documents import Document, Secrets, document_of, old_lookups
 from controlplane.store.records import Kind, Spec
 
 _LIMITS = """coalesce((SELECT jsonb_agg(l.spec ORDER BY l.position) FROM declared_limit l
@@ -109,6 +109,7 @@ async def write(
         columns["tenant_id"] = names.tenants[spec.tenant] if spec.tenant else None
     if lookup is not None:
         columns["lookup"] = lookup
+        columns["old_lookups"] = old_lookups(secrets)
     await connection.execute(_upsert(kind, list(columns)), *columns.values())
     if not isinstance(spec, GatewaySpec):
         await _write_limits(connection, kind, object_id, spec.limits)

@@ -6,6 +6,7 @@ import re
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import datetime
 from random import SystemRandom
 from typing import Any
 from uuid import UUID
@@ -43,6 +44,7 @@ from controlplane.store.records import (
     Written,
 )
 from controlplane.store.rolling_back import Earlier, read_earlier, roll_back
+from controlplane.store.rotating import rotate
 from controlplane.store.rows import Row
 from controlplane.store.seal import Sealer
 from controlplane.store.standing import gateway_status, held_objects
@@ -129,6 +131,15 @@ class Store:
             require_version(kind, before, if_version)
             await write.remove(kind, before)
             return await write.revision()
+
+    async def rotate(
+        self, ref: str, overlap_s: int, author: Author, if_version: int | None = None
+    ) -> Written[Any]:
+        async with self._change(author) as write:
+            before = await self._find(write.connection, Kind.KEY, ref, to_write=True)
+            require_version(Kind.KEY, before, if_version)
+            text = await rotate(write, before, overlap_s)
+            return await self._written(write, Kind.KEY, before.id, text)
 
     async def apply(
         self,
@@ -266,7 +277,11 @@ def merge(value: Any, patch: Any) -> Any:  # Any: JSON
 
 def _stored(kind: Kind, row: Row) -> Stored[Any]:
     spec = documents.spec_of(kind, row.document, row.secrets, row.id)
-    return Stored(row.id, spec, row.source, row.version, row.created_at, row.updated_at)
+    stored = Stored(row.id, spec, row.source, row.version, row.created_at, row.updated_at)
+    if kind is not Kind.KEY:
+        return stored
+    ends = (secret[documents.ENDS_AT] for secret in documents.old_texts(row.secrets).values())
+    return replace(stored, old_texts_until=sorted(map(datetime.fromisoformat, ends)))
 
 
 def _filters(kind: Kind, query: Query, reach: Reach | None) -> tuple[str, list[object]]:

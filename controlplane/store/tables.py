@@ -19,7 +19,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
 )
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlmodel import Field, SQLModel
 
 Json = dict[str, Any]  # Any: declared values, checked by their models on the way in
@@ -119,8 +119,12 @@ class DeclaredLimit(Base, table=True):
 class Key(DeclaredBase, table=True):
     """What an application sends to be let in: found by a keyed digest, kept sealed."""
 
+    __table_args__ = (Index("ix_key_old_lookups", "old_lookups", postgresql_using="gin"),)
+
     tenant_id: UUID | None = Field(default=None, foreign_key="tenant.id", index=True)
     lookup: str = _text(unique=True)
+    old_lookups: list[str] = Field(sa_type=ARRAY(Text))
+    """The same of texts that it had before it was rotated."""
 
 
 class KeyQueue(Base, table=True):

@@ -35,6 +35,7 @@ from controlplane.store.seal import Sealer
 
 CHANNEL = "sluice_revision"
 _LOCK = 0x51C1CE01
+_ANOTHER_S_OLD_TEXT = "SELECT true FROM key WHERE old_lookups @> ARRAY[$1] AND id <> $2 LIMIT 1"
 _TAKEN = {"lookup": "key", "subdomain": "subdomain"}
 
 
@@ -81,13 +82,22 @@ class Change:
         await self._write(kind, object_id, spec, secrets, before, source)
         return Put(object_id, made)
 
-    async def put_back(self, kind: Kind, target: Row, before: Row | None) -> None:
-        """Make an object as it once was, with its id, its source and its secrets."""
+    async def put_back(
+        self, kind: Kind, target: Row, before: Row | None, *, action: str | None = None
+    ) -> None:
+        """Make an object as this row has it, with its id, its source and its secrets."""
         spec = documents.spec_of(kind, target.document, target.secrets, target.id)
-        await self._write(kind, target.id, spec, target.secrets, before, target.source)
+        await self._write(kind, target.id, spec, target.secrets, before, target.source, action)
 
     async def _write(
-        self, kind: Kind, object_id: UUID, spec: Spec, secrets: Secrets, before: Row | None, source: str
+        self,
+        kind: Kind,
+        object_id: UUID,
+        spec: Spec,
+        secrets: Secrets,
+        before: Row | None,
+        source: str,
+        action: str | None = None,
     ) -> None:
         names = await within(self.connection, self.reach, spec, await names_for(self.connection, spec))
         problems = (*dangling(spec, names), *await self._unenforced(kind, spec, object_id))
@@ -103,11 +113,12 @@ class Change:
                 secrets=secrets,
                 revision=await self.revision(),
                 names=names,
-                lookup=self._lookup(spec, object_id, secrets),
+                lookup=await self._lookup(spec, object_id, secrets),
             )
         except asyncpg.UniqueViolationError as error:
             raise _taken(kind, spec.name, error) from None
-        await self._note(kind, object_id, before)
+        after = await rows.fetch_one(self.connection, kind, "o.id = $1", object_id)
+        await self._record(action or ("update" if before else "create"), kind, object_id, before, after)
 
     async def remove(self, kind: Kind, before: Row) -> None:
         """Delete an object that nothing refers to."""
@@ -130,11 +141,15 @@ class Change:
         made = new_key(self.random)
         return KeySpec.model_validate({**spec.model_dump(), "key": made}), made
 
-    def _lookup(self, spec: Spec, object_id: UUID, secrets: Secrets) -> str | None:
+    async def _lookup(self, spec: Spec, object_id: UUID, secrets: Secrets) -> str | None:
+        """What a key's text is found by. Raises Conflict where another key has, or had, the same text."""
         if not isinstance(spec, KeySpec):
             return None
         place = documents.secret_place(Kind.KEY, object_id, "key")
-        return self.sealer.lookup(self.sealer.unseal(secrets["key"]["sealed"], place))
+        found = self.sealer.lookup(self.sealer.unseal(secrets["key"]["sealed"], place))
+        if await self.connection.fetchval(_ANOTHER_S_OLD_TEXT, found, object_id):
+            raise _clash(Kind.KEY, spec.name, "key")
+        return found
 
     async def _new_id(self, kind: Kind, spec: Spec) -> UUID:
         given = spec.id if isinstance(spec, QueueSpec) else None
@@ -163,10 +178,6 @@ class Change:
         if self._abilities is None:
             self._abilities = await known_abilities(self.connection)
         return self._abilities
-
-    async def _note(self, kind: Kind, object_id: UUID, before: Row | None) -> None:
-        after = await rows.fetch_one(self.connection, kind, "o.id = $1", object_id)
-        await self._record("update" if before else "create", kind, object_id, before, after)
 
     async def _record(
         self, action: str, kind: Kind, object_id: UUID, before: Row | None, after: Row | None

@@ -118,6 +118,22 @@ async def test_a_key_is_created_once_and_what_is_in_use_is_not_deleted(
     assert "there is no queue 'support'" in capsys.readouterr().err
 
 
+async def test_a_rotated_key_is_printed_alone_and_its_windows_are_told(
+    ctl: Ctl, file: Path, tmp_path: Path, capsys: Captured
+) -> None:
+    await ctl("apply", "-f", str(file), "--yes", "--keys-out", str(tmp_path / "keys.json"))
+    capsys.readouterr()
+    assert await ctl("keys", "rotate", "web", "--overlap", "2h") == ExitCode.OK
+    shown = capsys.readouterr()
+    assert shown.out.startswith("sk-sluice-")
+    assert len(shown.out.split()) == 1
+    assert "the text before works until 20" in shown.err
+    assert await ctl("keys", "rotate", "web", "--overlap", "0") == ExitCode.OK
+    assert "has ceased to work" in capsys.readouterr().err
+    assert await ctl("keys", "rotate", "web", "--overlap", "soon") == ExitCode.ERROR
+    assert "overlap" in capsys.readouterr().err
+
+
 async def test_a_gateways_key_is_shown_to_whoever_asks_for_it(
     ctl: Ctl, store: Store, capsys: Captured
 ) -> None:

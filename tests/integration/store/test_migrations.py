@@ -110,3 +110,22 @@ async def test_0006_finds_no_drift_in_what_was_there_before(postgres: TestPostgr
         await connection.close()
     finally:
         postgres.drop(url)
+
+
+async def test_0007_keeps_keys_that_never_had_another_text(postgres: TestPostgres) -> None:
+    url = postgres.create()
+    try:
+        upgraded(url, "0006")
+        connection = await asyncpg.connect(url)
+        await connection.execute(
+            "INSERT INTO key (id, name, source, labels, spec, secrets, version, created_at, updated_at, "
+            "lookup) VALUES ($1, 'web', 's', '{}', '{}', '{}', 1, now(), now(), 'found-by')",
+            ACME,
+        )
+        upgraded(url, "0007")
+        found = await connection.fetchrow("SELECT lookup, old_lookups FROM key")
+        assert found is not None
+        assert tuple(found) == ("found-by", [])
+        await connection.close()
+    finally:
+        postgres.drop(url)
