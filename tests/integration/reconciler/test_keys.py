@@ -38,6 +38,9 @@ class AheadClock:
     def now(self) -> float:
         return SystemClock().now() + self._ahead_s
 
+    def monotonic(self) -> float:
+        return SystemClock().monotonic()
+
 
 @dataclass
 class Gateways:
