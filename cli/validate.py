@@ -29,7 +29,7 @@ def validate(
     from controlplane.core.abilities import OURS
     from controlplane.core.declaring import declare
     from controlplane.core.desired import DesiredState
-    from controlplane.core.enforcement import unenforceable
+    from controlplane.core.placing import unenforceable
     from controlplane.errors import InvalidSpec
 
     named = [*(file or ()), *(files or ())]

@@ -34,7 +34,7 @@ from controlplane.clock import SystemClock
 from controlplane.errors import InvalidSettings, SluiceError
 from controlplane.logs import configure_logging, request_log, where
 from controlplane.reconciler.planning import Planner
-from controlplane.reconciler.wiring import make_planner, make_reconciler
+from controlplane.reconciler.wiring import make_reconciling
 from controlplane.settings import Settings
 from controlplane.store.api import DeclaredStore
 from controlplane.store.bootstrap import ensure_default_gateway
@@ -135,8 +135,7 @@ async def serve(settings: Settings) -> None:
     # The reconciler has connections of its own, so that a busy API cannot hold it up.
     async with open_store(settings) as store, open_store(settings) as own_store:
         await ensure_default_gateway(store, settings)
-        reconciler = make_reconciler(settings, own_store, SystemClock())
-        planner = make_planner(settings, own_store, SystemClock())
+        reconciler, planner = make_reconciling(settings, own_store, SystemClock())
         app = create_app(settings, store, background=[reconciler.run], wake=reconciler.wake, planner=planner)
         config = uvicorn.Config(
             app,

@@ -11,9 +11,9 @@ from controlplane.api.service import service_of
 from controlplane.api.views import record_view, reply
 from controlplane.core.above import Above
 from controlplane.core.access import Permission
-from controlplane.core.compile import policy_id
 from controlplane.core.desired import Queue
 from controlplane.core.enforcement import place
+from controlplane.core.policies import policy_id
 from controlplane.core.report import above_report, enforcement_report
 from controlplane.store.records import Kind
 

@@ -36,6 +36,7 @@ _OF_TENANT: Mapping[str | None, Sequence[Slot]] = {
 }
 """The slots of a tenant's limits, by what divides them."""
 
+_NO_CLAIMS = Claims()
 _ON_QUEUES = "declare it on the queues"
 
 
@@ -108,9 +109,11 @@ class Above:
 
     def of_key(self, key: Key) -> KeyLevels | None:
         """What a key changes, or None where its calls are counted as its queues say."""
+        if not (key.spec.tenant or key.spec.limits) and key.spec.claims == _NO_CLAIMS:
+            return None
         tenants = self._opened_tenants(key)
         tenant = key.spec.tenant or (next(iter(tenants)) if len(tenants) == 1 else None)
-        moves = key.spec.claims != Claims() or (key.spec.tenant is not None and tenants - {tenant})
+        moves = key.spec.claims != _NO_CLAIMS or (key.spec.tenant is not None and tenants - {tenant})
         standings = self._of_tenant(tenant, key.spec.claims) if moves else []
         own = [
             Standing(f"keys.{key.spec.name}.limits[{index}]", slot, limit, _scope("key", key, limit))
@@ -131,7 +134,11 @@ class Above:
 
     def counts(self, queue: Queue) -> bool:
         """Whether anything above the queue counts its calls: its own limits must count the same tokens."""
-        return bool(self.of_queue(queue)) or queue.spec.name in self._queues_of_limited_keys
+        return bool(self.of_queue(queue)) or self.limits_keys_of(queue.spec.name)
+
+    def limits_keys_of(self, queue: str) -> bool:
+        """Whether a key that opens the queue is limited itself."""
+        return queue in self._queues_of_limited_keys
 
     @cached_property
     def _queues_of_limited_keys(self) -> frozenset[str]:
@@ -166,7 +173,7 @@ class Above:
             )
 
     def _ambiguous(self, key: Key) -> Iterator[Problem]:
-        if key.spec.tenant is None and key.spec.claims != Claims() and len(self._opened_tenants(key)) > 1:
+        if key.spec.tenant is None and key.spec.claims != _NO_CLAIMS and len(self._opened_tenants(key)) > 1:
             message = "pins claims and opens queues of several tenants; nobody could say whose team it means"
             yield Problem(f"keys.{key.spec.name}.claims", message, "give the key a `tenant`")
 

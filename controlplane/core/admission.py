@@ -29,7 +29,11 @@ class Admission:
 
     def queues(self) -> Iterator[Queue]:
         """The queues that the gateway is given."""
-        for name, queue in sorted(self.desired.queues.items()):
+        for name in sorted(self.desired.queues):
+            queue = self.desired.queues[name]
+            if not self._refused:
+                yield queue
+                continue
             owners = {("queues", name), ("tenants", queue.spec.tenant)}
             owners |= {("providers", member.provider) for member in queue.spec.members}
             if not owners & self._refused:

@@ -1,8 +1,9 @@
 """Desired state to gateway objects: a pure function, the same input always gives the same objects."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from itertools import chain
 
 from controlplane.core.abilities import STOCK, Abilities
@@ -20,6 +21,7 @@ from controlplane.core.addresses import (
     queue_addresses,
 )
 from controlplane.core.admission import Admission, consumer_name
+from controlplane.core.compiled import EVERY_QUEUE, Compiled
 from controlplane.core.contexts import (
     ConsumerContext,
     Context,
@@ -31,18 +33,26 @@ from controlplane.core.contexts import (
     ServiceContext,
 )
 from controlplane.core.desired import DesiredState, Key, Provider, Queue
-from controlplane.core.enforcement import Enforcement, Placements, place, unenforceable
+from controlplane.core.enforcement import Placements
 from controlplane.core.instances import direct_instance, member_instance
 from controlplane.core.levels import LEVELS_HEADER, SLOTS, STRATEGIES, service_id
 from controlplane.core.limits import Meter
+from controlplane.core.memory import Memory
 from controlplane.core.objects import NAME_LABEL, OWNER_LABEL, SOURCE_LABEL, GatewayObject, Kind, ObjectKey
+from controlplane.core.placing import Placed, place_among
 from controlplane.core.platform import NO_PLATFORM, Platform
-from controlplane.core.policies import NOBODY, REJECTION, REMOVED_HEADERS, exhausted, queue_policy
+from controlplane.core.policies import (
+    NOBODY,
+    REJECTION,
+    REMOVED_HEADERS,
+    exhausted,
+    policy_id,
+    queue_policy,
+)
 from controlplane.core.render import Renderer
-from controlplane.core.report import above_report, enforcement_report
+from controlplane.core.rotation import OldText
 from controlplane.core.secrets import Secret
 from controlplane.core.spec import Balancer, MemberSpec, QueueSpec
-from controlplane.errors import Problem
 
 ADDRESS_PRIORITY = 100
 MODEL_PRIORITY = 50
@@ -67,16 +77,6 @@ class Target:
         return hosts(desired.tenants.get(tenant) if tenant else None, self.base_domain)
 
 
-@dataclass(frozen=True, slots=True)
-class Compiled:
-    """The objects that a desired state needs on a gateway, and how its limits are held there."""
-
-    objects: tuple[GatewayObject, ...]
-    report: tuple[Enforcement, ...]
-    problems: tuple[Problem, ...]
-    """What cannot be enforced. A queue with a problem has no objects: it is closed, not unlimited."""
-
-
 class Compiler:
     """Compiles for one gateway."""
 
@@ -84,40 +84,59 @@ class Compiler:
         self._renderer = renderer
         self._target = target
 
-    def compile(self, desired: DesiredState, moment: datetime, abilities: Abilities = STOCK) -> Compiled:
-        """All objects of a desired state, as of a moment (keys expire), for a gateway of these abilities."""
-        problems = unenforceable(desired, None, abilities, self._target.platform)
-        admission = Admission(desired, problems, moment)
+    def compile(
+        self,
+        desired: DesiredState,
+        moment: datetime,
+        abilities: Abilities = STOCK,
+        memory: Memory | None = None,
+    ) -> Compiled:
+        """All objects of a desired state, as of a moment (keys expire), for a gateway of these abilities.
+
+        With a memory of earlier results only what changed is made anew; the result is the same without one.
+        """
+        memory = Memory() if memory is None else memory
         above = Above(desired, self._target.platform)
-        contexts: list[Context] = []
-        report: list[Enforcement] = []
+        queues = desired.queues.items()
+        placed = {name: place_among(queue, above, abilities, memory) for name, queue in queues}
+        problems = (*(item for each in placed.values() for item in each.problems), *above.problems())
+        admission = Admission(desired, problems, moment)
+        made: dict[str, tuple[GatewayObject, ...]] = {}
+
+        def keep(name: str, contexts: Callable[..., Iterable[Context]], *inputs: object) -> None:
+            made[name] = memory.recall("made", name, inputs, lambda: self._rendered(contexts(*inputs)))
+
         strategies: set[Meter] = {Meter.TOKENS}
         for queue in admission.queues():
-            placements = place(queue.spec, abilities, counted_above=above.counts(queue))
-            strategies.add(placements.strategy)
-            openers = admission.openers(queue)
-            contexts += self.queue(queue, placements, above.of_queue(queue), desired, openers)
-            report += enforcement_report(queue, placements, policy_id(queue.spec.name))
-            report += above_report(queue, above.of_queue(queue))
+            where = placed[queue.spec.name]
+            strategies.add(where.placements.strategy)
+            make = partial(self.queue, queue, desired)
+            keep(f"queue {queue.spec.name}", make, where, admission.openers(queue))
         for provider in admission.providers():
-            callers = admission.callers(provider)
-            served = self._target.hosts(provider.spec.tenant, desired)
-            contexts += self.provider(provider, above.of_provider(provider), callers, served)
+            inputs = (
+                above.of_provider(provider),
+                admission.callers(provider),
+                self._target.hosts(provider.spec.tenant, desired),
+            )
+            keep(f"provider {provider.spec.name}", self.provider, provider, *inputs)
         for key in admission.keys:
-            contexts += self.key(key, above.of_key(key), moment)
-        contexts += [self.service(meter) for meter in STRATEGIES if meter in strategies]
-        objects = sorted(
-            map(self._renderer.render, contexts), key=lambda item: (item.key.kind.rank, item.key)
-        )
-        return Compiled(tuple(objects), tuple(report), problems)
+            keep(f"key {key.spec.name}", self.key, key, above.of_key(key), key.old_texts_at(moment))
+        keep(EVERY_QUEUE, self.services, tuple(meter for meter in STRATEGIES if meter in strategies))
+        return Compiled(made, placed, problems)
 
-    def service(self, meter: Meter) -> Context:
-        """The service that holds the levels of every queue whose limits count this kind of tokens."""
+    def _rendered(self, contexts: Iterable[Context]) -> tuple[GatewayObject, ...]:
+        return tuple(map(self._renderer.render, contexts))
+
+    def services(self, meters: Iterable[Meter]) -> list[Context]:
+        """The services that hold the levels of every queue, one for each kind of tokens that is counted."""
+        return [self._service(meter) for meter in meters]
+
+    def _service(self, meter: Meter) -> Context:
         rules = [slot.rule for slot in SLOTS]
         return ServiceContext(
             ObjectKey(Kind.SERVICE, service_id(meter)),
             self._labels(OWN_SOURCE),
-            "every queue",
+            EVERY_QUEUE,
             strategy=STRATEGIES[meter],
             rules=rules,
             levels_variable="http_" + LEVELS_HEADER.lower().replace("-", "_"),
@@ -129,20 +148,15 @@ class Compiler:
         )
 
     def queue(
-        self,
-        queue: Queue,
-        placements: Placements,
-        above: Sequence[Standing],
-        desired: DesiredState,
-        consumers: Sequence[str] | None,
+        self, queue: Queue, desired: DesiredState, placed: Placed, consumers: Sequence[str] | None
     ) -> list[Context]:
         """A queue: its policy, and routes for its addresses, its model and each choice of members."""
         spec = queue.spec
         labels = self._labels(queue.source, spec.name)
         policy = queue_policy(
             queue,
-            placements,
-            above,
+            placed.placements,
+            placed.above,
             object_id=policy_id(spec.name),
             consumers=consumers,
             counters=self._target.counters,
@@ -156,7 +170,7 @@ class Compiler:
 
         by_model = [protocol for protocol in (CHAT, RESPONSES, EMBEDDINGS, MESSAGES) if protocol in spoken]
         served = self._target.hosts(spec.tenant, desired)
-        routes = _Routes(queue, placements, providers, labels, served)
+        routes = _Routes(queue, placed.placements, providers, labels, served)
         return [
             policy,
             *(routes.by_address(number, *each) for number, each in enumerate(tails.items())),
@@ -200,7 +214,7 @@ class Compiler:
         )
         return [policy, route]
 
-    def key(self, key: Key, levels: KeyLevels | None, moment: datetime) -> list[Context]:
+    def key(self, key: Key, levels: KeyLevels | None, old_texts: Iterable[OldText]) -> list[Context]:
         """A key: its consumer, and for each text that opens it a credential for the header of each SDK."""
         labels = self._labels(key.source, key.spec.name)
         username = consumer_name(key)
@@ -228,7 +242,7 @@ class Compiler:
             levels_function=self._renderer.text("lua/key_levels.lua"),
             pins={} if levels is None else {(*_FUNCTION, "set_headers"): levels.set_headers},
         )
-        old = (credentials(text.secret, f".{text.mark}") for text in key.old_texts_at(moment))
+        old = (credentials(text.secret, f".{text.mark}") for text in old_texts)
         return [consumer, *credentials(key.secret), *chain.from_iterable(old)]
 
     def _labels(self, source: str, name: str | None = None) -> Labels:
@@ -292,7 +306,3 @@ def _balancer(spec: QueueSpec) -> dict[str, str]:
 
 
 _FUNCTION = ("plugins", "serverless-pre-function")
-
-
-def policy_id(queue: str) -> str:
-    return f"q.{queue}"

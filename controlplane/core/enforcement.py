@@ -9,12 +9,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from controlplane.core.abilities import STOCK, Abilities
-from controlplane.core.above import Above
-from controlplane.core.desired import DesiredState
 from controlplane.core.levels import QUEUE, QUEUE_HEADER, QUEUE_KEY, Slot
 from controlplane.core.limits import Limit, Meter, Mode, Then
-from controlplane.core.platform import NO_PLATFORM, Platform
-from controlplane.core.spec import Balancer, Fallback, MemberSpec, ProviderType, QueueSpec
+from controlplane.core.spec import Balancer, Fallback, MemberSpec, QueueSpec
 from controlplane.errors import Problem
 
 
@@ -284,33 +281,3 @@ def _clashes_above(placed: Sequence[Placement]) -> Iterator[Problem]:
         elif item.mechanism is Mechanism.LEVEL and item.limit.meter is not Meter.TOKENS:
             remedy = f"use tokens, or {_WITH_BUDGETS}"
             yield Problem(f"{item.path}.{item.limit.meter}", _TOKENS_ABOVE, remedy)
-
-
-def unenforceable(
-    desired: DesiredState,
-    queues: Iterable[str] | None = None,
-    abilities: Abilities = STOCK,
-    platform: Platform = NO_PLATFORM,
-) -> tuple[Problem, ...]:
-    """Everything declared that a gateway would not enforce; fields are named from the document's top."""
-    above = Above(desired, platform)
-    found: list[Problem] = []
-    for name in desired.queues if queues is None else queues:
-        queue = desired.queues[name]
-        problems = (
-            *place(queue.spec, abilities, counted_above=above.counts(queue)).problems,
-            *_unspoken(queue.spec, desired),
-            *above.queue_problems(queue),
-        )
-        found += [Problem(f"queues.{name}.{item.field}", item.message, item.remedy) for item in problems]
-    found += above.problems()
-    return tuple(found)
-
-
-def _unspoken(queue: QueueSpec, desired: DesiredState) -> Iterator[Problem]:
-    """Members whose provider speaks none of the protocols that a queue offers."""
-    for position, member in enumerate(queue.members):
-        provider = desired.providers.get(member.provider)
-        if provider is not None and provider.spec.type is ProviderType.BEDROCK:
-            message = "bedrock speaks only Converse, which a queue's addresses do not offer"
-            yield Problem(f"members[{position}].provider", message, "use a provider of another type")

@@ -31,6 +31,9 @@ class Meter(StrEnum):
         return self in (Meter.TOKENS, Meter.PROMPT_TOKENS, Meter.COMPLETION_TOKENS)
 
 
+_METERS = tuple(Meter)
+
+
 class Then(StrEnum):
     """What happens to a request that would cross the limit."""
 
@@ -119,7 +122,7 @@ class Limit(BaseModel):
 
     @property
     def meter(self) -> Meter:
-        return next(meter for meter in Meter if getattr(self, meter) is not None)
+        return next(meter for meter in _METERS if getattr(self, meter) is not None)
 
     @property
     def amount(self) -> int | float:

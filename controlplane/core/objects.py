@@ -3,9 +3,11 @@
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
+
+import orjson
 
 from controlplane.core.secrets import GatewaySecret, SecretRef
 
@@ -18,6 +20,8 @@ OWNER_LABEL = "sluice-owner"
 SOURCE_LABEL = "sluice-source"
 HASH_LABEL = "sluice-hash"
 NAME_LABEL = "sluice-name"
+
+SECRET_MARK = "$sluice-secret"  # noqa: S105 - the mark of a handle, no secret
 
 
 class Kind(StrEnum):
@@ -61,18 +65,26 @@ class GatewayObject:
     """An object as it should be on a gateway. Secrets in `body` are handles."""
 
     key: ObjectKey
-    body: Body
+    text: bytes = field(repr=False)
+    """The body, packed: tens of thousands of objects are kept, and few of them are ever looked into."""
     hash: str
     declared_by: str
     """What a user declared that this object serves, such as `queue support`."""
 
     @property
+    def body(self) -> Body:
+        """The body, unpacked anew for every caller."""
+        found: Body = unpacked(self.text)
+        return found
+
+    @property
     def references(self) -> tuple[ObjectKey, ...]:
         """The objects that must exist before this one."""
         found = []
-        if service := self.body.get("service_id"):
+        body = self.body if self.key.kind is Kind.ROUTE else {}
+        if service := body.get("service_id"):
             found.append(ObjectKey(Kind.SERVICE, service))
-        if plugin_config := self.body.get("plugin_config_id"):
+        if plugin_config := body.get("plugin_config_id"):
             found.append(ObjectKey(Kind.PLUGIN_CONFIG, plugin_config))
         if self.key.kind is Kind.CREDENTIAL:
             found.append(ObjectKey(Kind.CONSUMER, self.key.id.partition("/")[0]))
@@ -92,6 +104,37 @@ def _secrets(value: Json) -> Iterator[SecretRef]:
     elif isinstance(value, (list, tuple)):
         for item in value:
             yield from _secrets(item)
+
+
+_OPTIONS = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME
+
+
+def packed(value: Json) -> bytes:
+    """A body, or a part of one, as JSON; handles of secrets are marked in it."""
+    return orjson.dumps(value, default=_marked, option=_OPTIONS)
+
+
+def unpacked(text: bytes) -> Json:
+    """What was packed. Raises ValueError for what is no JSON."""
+    value = orjson.loads(text)
+    return _with_handles(value) if SECRET_MARK.encode() in text else value
+
+
+def _marked(value: object) -> Json:
+    if isinstance(value, SecretRef):
+        return {SECRET_MARK: ["sealed", value.name, value.fingerprint, value.prefix]}
+    if isinstance(value, GatewaySecret):
+        return {SECRET_MARK: ["gateway", value.reference, "", value.prefix]}
+    raise TypeError(f"a {type(value).__name__} has no place in a gateway object")
+
+
+def _with_handles(value: Json) -> Json:
+    if isinstance(value, dict):
+        if SECRET_MARK not in value:
+            return {name: _with_handles(item) for name, item in value.items()}
+        kind, name, mark, prefix = value[SECRET_MARK]
+        return SecretRef(name, mark, prefix) if kind == "sealed" else GatewaySecret(name, prefix)
+    return [_with_handles(item) for item in value] if isinstance(value, list) else value
 
 
 def _canonical_secret(value: object) -> Json:

@@ -43,6 +43,10 @@ class _Headers:
         return "http_" + header.lower().replace("-", "_")
 
 
+def policy_id(queue: str) -> str:
+    return f"q.{queue}"
+
+
 def queue_policy(
     queue: Queue,
     placements: Placements,

@@ -4,31 +4,52 @@ A template can only place what its context holds. What comes out is parsed again
 every amount that the context pins must be as the context says.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jinja2 import BaseLoader, StrictUndefined
 from jinja2.sandbox import SandboxedEnvironment
 
-from controlplane.core.contexts import Context
-from controlplane.core.objects import HASH_LABEL, GatewayObject, Json, body_hash
-from controlplane.core.secrets import GatewaySecret, SecretRef
+from controlplane.core.contexts import Context, CounterStore, Instance
+from controlplane.core.objects import (
+    HASH_LABEL,
+    SECRET_MARK,
+    GatewayObject,
+    Json,
+    body_hash,
+    packed,
+    unpacked,
+)
 from controlplane.errors import SluiceError
-
-_SECRET = "$sluice-secret"  # noqa: S105 - the marker of a handle, no secret
 
 
 class BadTemplate(SluiceError):
     """A template does not give the object that its context describes."""
 
 
+class _Environment(SandboxedEnvironment):
+    """The sandbox, which need not look twice at the fields of our own values."""
+
+    def getattr(self, obj: Any, attribute: str) -> Any:  # Any: as Jinja has it
+        if isinstance(obj, Context | Instance | CounterStore) and not attribute.startswith("_"):
+            try:
+                return getattr(obj, attribute)
+            except AttributeError:
+                return self.undefined(obj=obj, name=attribute)
+        return super().getattr(obj, attribute)
+
+
 class Renderer:
-    """Renders contexts with the templates of one loader."""
+    """Renders contexts with the templates of one loader, which are read once."""
 
     def __init__(self, loader: BaseLoader) -> None:
-        self._environment = SandboxedEnvironment(
-            loader=loader, undefined=StrictUndefined, autoescape=False, trim_blocks=True, lstrip_blocks=True
+        self._environment = _Environment(
+            loader=loader,
+            undefined=StrictUndefined,
+            autoescape=False,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            auto_reload=False,
         )
         self._environment.filters["tojson"] = _tojson
 
@@ -42,41 +63,28 @@ class Renderer:
         """The object of a context. Raises BadTemplate."""
         text = self._environment.get_template(context.template).render(context=context)
         try:
-            body = json.loads(text, object_hook=_handles)
-        except json.JSONDecodeError as error:
+            body = unpacked(text.encode())
+        except ValueError as error:
             raise BadTemplate(f"{context.template} gives no JSON for {context.key}: {error}") from None
         _check(context, body)
         digest = body_hash(body)
         body["labels"] = {**context.labels, HASH_LABEL: digest}
-        return GatewayObject(context.key, body, digest, context.declared_by)
-
-
-def _handles(value: dict[str, Json]) -> Json:
-    if _SECRET not in value:
-        return value
-    kind, name, mark, prefix = value[_SECRET]
-    return SecretRef(name, mark, prefix) if kind == "sealed" else GatewaySecret(name, prefix)
-
-
-def _default(value: object) -> Json:
-    if isinstance(value, SecretRef):
-        return {_SECRET: ["sealed", value.name, value.fingerprint, value.prefix]}
-    if isinstance(value, GatewaySecret):
-        return {_SECRET: ["gateway", value.reference, "", value.prefix]}
-    raise TypeError(f"a template was given a {type(value).__name__}, which has no place in JSON")
+        # A copy, since orjson leaves room behind what it writes, and this is kept.
+        return GatewayObject(context.key, bytes(memoryview(packed(body))), digest, context.declared_by)
 
 
 def _tojson(value: Any) -> str:  # Any: whatever a template places
-    if _names_marker(value):
-        raise BadTemplate(f"the name {_SECRET} is reserved")
-    return json.dumps(value, default=_default, ensure_ascii=False)
+    text = packed(value)
+    if SECRET_MARK.encode() in text and _names_mark(value):
+        raise BadTemplate(f"the name {SECRET_MARK} is reserved")
+    return text.decode()
 
 
-def _names_marker(value: Json) -> bool:
+def _names_mark(value: Json) -> bool:
     if isinstance(value, Mapping):
-        return _SECRET in value or any(_names_marker(item) for item in value.values())
+        return SECRET_MARK in value or any(_names_mark(item) for item in value.values())
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return any(_names_marker(item) for item in value)
+        return any(_names_mark(item) for item in value)
     return False
 
 

@@ -1,10 +1,10 @@
 """What a gateway needs before and after a change: compiled whole, or only as far as the change goes."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from controlplane.core.affected import Part
-from controlplane.core.compile import Compiled
+from controlplane.core.compiled import Compiled
 from controlplane.core.declaring import Wanted
 from controlplane.core.desired import DesiredState
 from controlplane.core.objects import Kind, ObjectKey
@@ -42,8 +42,4 @@ def compiled_part(part: Part, compile_state: Compile) -> BothSides | None:
     shared = {item.key for item in before.objects if item.key.kind is Kind.SERVICE}
     if shared - {item.key for item in after.objects}:
         return None  # a service that the part needs no longer may be needed by others
-    return BothSides(_told(part, before), _told(part, after), whole=False)
-
-
-def _told(part: Part, side: Compiled) -> Compiled:
-    return replace(side, objects=tuple(item for item in side.objects if part.tells_of(item.declared_by)))
+    return BothSides(before.only(part.tells_of), after.only(part.tells_of), whole=False)

@@ -1,5 +1,6 @@
 """One pass over one gateway: gather, plan, apply, record."""
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -8,10 +9,12 @@ import structlog
 
 from controlplane.clock import Clock
 from controlplane.core.abilities import Abilities
-from controlplane.core.compile import Compiled, Compiler
+from controlplane.core.compile import Compiler
+from controlplane.core.compiled import Compiled
 from controlplane.core.desired import DesiredState
 from controlplane.core.diff import Digest, LiveObject
 from controlplane.core.gateways import Drift
+from controlplane.core.memory import Memory
 from controlplane.core.objects import ObjectKey
 from controlplane.core.plan import Plan, Reason, leave_foreign, plan_against_applied, plan_against_live
 from controlplane.errors import GatewayUnavailable, Problem, SluiceError, StoreUnavailable
@@ -42,6 +45,8 @@ class GatewayPass:
     clock: Clock
     replica: str
     may_write: Callable[[], bool]
+    memory: Memory = field(default_factory=Memory)
+    """What was compiled before, for whoever compiles for this gateway."""
     applied: dict[ObjectKey, str] = field(default_factory=dict)
     plugins: frozenset[str] | None = None
     """What the gateway lists; None until it has been asked."""
@@ -64,7 +69,10 @@ class GatewayPass:
             look = look or orders.heal_asked_at is not None
             abilities = await self._abilities(look=look)
             self.as_of = self._now()
-            compiled = self.compiler.compile(desired, self.as_of, abilities)
+            compiled = await asyncio.to_thread(
+                self.compiler.compile, desired, self.as_of, abilities, self.memory
+            )
+            self.memory.forget_all_but(compiled.made)
             plan = await self._plan(compiled, orders, look=look)
             results = await self._apply(plan)
             await self._carried_out(orders, results)

@@ -8,7 +8,7 @@ from controlplane.core.above import Above
 from controlplane.core.access import Reach
 from controlplane.core.declaring import Wanted
 from controlplane.core.desired import DesiredState
-from controlplane.core.enforcement import unenforceable
+from controlplane.core.placing import unenforceable
 from controlplane.core.plan import Action
 from controlplane.core.reached import KINDS, Reached
 from controlplane.core.safety import Refusal, prune_refusals

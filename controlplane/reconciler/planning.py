@@ -13,7 +13,7 @@ from functools import partial
 from controlplane.clock import Clock
 from controlplane.core.access import Reach
 from controlplane.core.affected import part_of
-from controlplane.core.compile import Compiled
+from controlplane.core.compiled import Compiled
 from controlplane.core.declaring import Wanted, declare
 from controlplane.core.desired import DesiredState
 from controlplane.core.diff import Digest, LiveObject
@@ -119,9 +119,9 @@ class Planner:
         )
         gateways = tuple(told(plan, serves) for plan, _ in made)
         stopped = (*wanted.refusals, *refusals, *refused(gateways))
-        report = made[0][1].report if made and made[0][1] else ()
-        changed = {change.name for change in wanted.changes if change.kind == "queue"}
-        lines = tuple(line for line in report if line.queue in changed)
+        first = made[0][1] if made else None
+        changed = sorted(change.name for change in wanted.changes if change.kind == "queue")
+        lines = tuple(line for name in changed for line in first.report_of(name)) if first else ()
         return Planned(source, options, moment, wanted, stopped, gateways, lines)
 
     async def _gateway(
@@ -139,7 +139,9 @@ class Planner:
         orders = await self._store.orders(record.id)
         work = self._make_pass(record, lambda: False)
         try:
-            compile_part = partial(work.compiler.compile, moment=moment, abilities=record.abilities)
+            compile_part = partial(
+                work.compiler.compile, moment=moment, abilities=record.abilities, memory=work.memory
+            )
             made = None
             if calm and not options.refresh:
                 part = part_of(current, wanted.state, wanted.changes)

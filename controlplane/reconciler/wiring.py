@@ -4,11 +4,14 @@ import os
 import socket
 from collections.abc import Callable
 from pathlib import Path
+from uuid import UUID
+from weakref import WeakValueDictionary
 
 from jinja2 import FileSystemLoader
 
 from controlplane.clock import Clock
 from controlplane.core.compile import Compiler, Target
+from controlplane.core.memory import Memory
 from controlplane.core.render import Renderer
 from controlplane.gateway.apisix import ApisixAdmin
 from controlplane.reconciler.passes import GatewayPass
@@ -21,22 +24,21 @@ from controlplane.store.store import Store
 TEMPLATES = Path(__file__).parents[2] / "templates" / "apisix"
 
 
-def make_reconciler(settings: Settings, store: Store, clock: Clock) -> Reconciler:
-    """The reconciler of this replica."""
+def make_reconciling(settings: Settings, store: Store, clock: Clock) -> tuple[Reconciler, Planner]:
+    """The reconciler of this replica, and what makes plans in it, which writes nothing.
+
+    They share what is declared, and what was compiled of it.
+    """
     work = ReconcilingStore(store.database, store.sealer)
     make_pass = _pass_maker(settings, store, work, clock)
-    return Reconciler(work, store.database.connect, make_pass, interval_s=settings.reconcile_interval_s)
-
-
-def make_planner(settings: Settings, store: Store, clock: Clock) -> Planner:
-    """What makes plans in this replica; it writes nothing."""
-    work = ReconcilingStore(store.database, store.sealer)
-    return Planner(work, _pass_maker(settings, store, work, clock), store.sealer.fingerprint, clock)
+    reconciler = Reconciler(work, store.database.connect, make_pass, interval_s=settings.reconcile_interval_s)
+    return reconciler, Planner(work, make_pass, store.sealer.fingerprint, clock)
 
 
 def _pass_maker(settings: Settings, store: Store, work: ReconcilingStore, clock: Clock) -> MakePass:
     renderer = Renderer(FileSystemLoader(TEMPLATES))
     replica = f"{socket.gethostname()}:{os.getpid()}"
+    memories: WeakValueDictionary[tuple[UUID, int], Memory] = WeakValueDictionary()
 
     def make_pass(record: GatewayRecord, may_write: Callable[[], bool]) -> GatewayPass:
         target = Target(settings.owner, record.counters, settings.base_domain, record.platform)
@@ -50,6 +52,7 @@ def _pass_maker(settings: Settings, store: Store, work: ReconcilingStore, clock:
             clock=clock,
             replica=replica,
             may_write=may_write,
+            memory=memories.setdefault((record.id, record.version), Memory()),
         )
 
     return make_pass

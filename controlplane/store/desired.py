@@ -1,5 +1,6 @@
 """The desired state, kept in memory and brought up to date by what changed since."""
 
+import asyncio
 from collections.abc import Callable
 from datetime import datetime
 from typing import TypeVar, cast
@@ -27,10 +28,11 @@ class DesiredReader:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._state: DesiredState | None = None
+        self._one_at_a_time = asyncio.Lock()
 
     async def read(self) -> DesiredState:
         """Everything declared, as of the newest revision. Raises StoreUnavailable."""
-        async with self._database.transaction("repeatable_read") as connection:
+        async with self._one_at_a_time, self._database.transaction("repeatable_read") as connection:
             newest = await connection.fetchval("SELECT coalesce(max(id), 0) FROM revision")
             if self._state is None or newest < self._state.revision:
                 self._state = await _everything(connection, newest)

@@ -8,8 +8,8 @@ from controlplane.core.abilities import Abilities
 from controlplane.core.above import platform_problems
 from controlplane.core.desired import DesiredState, Provider, Queue, Tenant
 from controlplane.core.desired import Key as DesiredKey
-from controlplane.core.enforcement import unenforceable
 from controlplane.core.gateways import GatewaySpec
+from controlplane.core.placing import unenforceable
 from controlplane.core.secrets import SecretRef
 from controlplane.core.spec import KeySpec, ProviderSpec, QueueSpec, TenantSpec
 from controlplane.errors import Problem

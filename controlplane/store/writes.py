@@ -16,8 +16,8 @@ from controlplane.core.abilities import Abilities
 from controlplane.core.access import Reach
 from controlplane.core.apikeys import RandomSource, new_key
 from controlplane.core.desired import Provider, derived_id
-from controlplane.core.enforcement import unenforceable
 from controlplane.core.gateways import GatewaySpec
+from controlplane.core.placing import unenforceable
 from controlplane.core.secrets import MASK
 from controlplane.core.spec import KeySpec, ProviderSpec, QueueSpec
 from controlplane.errors import Conflict, InvalidSpec, PreconditionFailed, Problem

@@ -17,7 +17,7 @@ from controlplane.core.limits import Limit
 from controlplane.core.spec import Document
 from controlplane.embedded.mock import MockProvider
 from controlplane.fallback.gateway import Gateway, GatewayConfig
-from controlplane.reconciler.wiring import make_reconciler
+from controlplane.reconciler.wiring import make_reconciling
 from controlplane.settings import Settings
 from controlplane.store.records import GatewayStatus, Kind
 from controlplane.store.store import Store
@@ -64,7 +64,8 @@ class World:
     def reconcile(self, interval_s: float = 30) -> "asyncio.Task[None]":
         """Start a replica."""
         settings = self.settings.model_copy(update={"reconcile_interval_s": interval_s})
-        task = asyncio.create_task(make_reconciler(settings, self.store, SystemClock()).run())
+        reconciler, _ = make_reconciling(settings, self.store, SystemClock())
+        task = asyncio.create_task(reconciler.run())
 
         async def stop() -> None:
             task.cancel()

@@ -15,7 +15,7 @@ from controlplane.core.gateways import GatewaySpec
 from controlplane.core.spec import Document
 from controlplane.embedded.mock import MockProvider
 from controlplane.fallback.gateway import Gateway, GatewayConfig
-from controlplane.reconciler.wiring import make_reconciler
+from controlplane.reconciler.wiring import make_reconciling
 from controlplane.settings import Settings
 from controlplane.store.records import Kind
 from controlplane.store.store import Store
@@ -53,7 +53,7 @@ class Gateways:
     @asynccontextmanager
     async def replica(self, clock: Clock) -> AsyncIterator[None]:
         settings = self.settings.model_copy(update={"reconcile_interval_s": HOUR_S})
-        task = asyncio.create_task(make_reconciler(settings, self.store, clock).run())
+        task = asyncio.create_task(make_reconciling(settings, self.store, clock)[0].run())
         try:
             yield
         finally:

@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 
 from controlplane.core.above import platform_problems
-from controlplane.core.compile import Compiled
-from controlplane.core.enforcement import unenforceable
+from controlplane.core.compiled import Compiled
 from controlplane.core.gateways import GatewaySpec
 from controlplane.core.objects import Kind, ObjectKey
+from controlplane.core.placing import unenforceable
 from controlplane.core.platform import Platform
 from tests.fixtures.specs import compiled, desired, document, member, queue
 

@@ -9,7 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from jinja2 import DictLoader, Environment, FileSystemLoader, nodes
 
 from controlplane.core.abilities import OURS, TOKEN_BUDGET
-from controlplane.core.compile import Compiled, Compiler, Target
+from controlplane.core.compile import Compiler, Target
+from controlplane.core.compiled import Compiled
 from controlplane.core.contexts import CounterStore
 from controlplane.core.levels import SLOTS
 from controlplane.core.objects import GatewayObject, Kind, ObjectKey, canonical, resolve

@@ -8,7 +8,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from controlplane.core.abilities import OURS
-from controlplane.core.enforcement import Mechanism, place, unenforceable
+from controlplane.core.enforcement import Mechanism, place
+from controlplane.core.placing import unenforceable
 from controlplane.core.spec import QueueSpec
 from controlplane.fallback.budgets.configuration import SCHEMA, configuration_problem
 from controlplane.fallback.schema.validator import check

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from controlplane.core.compile import Compiled
+from controlplane.core.compiled import Compiled
 from controlplane.core.diff import LiveObject
 from controlplane.core.objects import GatewayObject, Kind, ObjectKey, resolve
 from controlplane.core.plan import Action, Plan, Reason, plan_against_applied, plan_against_live

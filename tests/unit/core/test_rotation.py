@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from controlplane.core.compile import Compiled
+from controlplane.core.compiled import Compiled
 from controlplane.core.declaring import declare
 from controlplane.core.desired import DesiredState
 from controlplane.core.durations import InvalidDuration
