@@ -31,6 +31,14 @@ BARE = "bare proxy"
 
 # Any: documents as users write them.
 QUEUES: Mapping[str, dict[str, Any]] = {
+    "queue and member budgets": {
+        "members": [
+            member(name="main", priority=1, limits=[{"tokens": PLENTY, "per": "1h"}]),
+            member(name="spare", priority=0, limits=[{"tokens": PLENTY, "per": "1h"}]),
+        ],
+        "fallback": ["rate_limiting", "http_429", "http_5xx"],
+        "limits": [{"tokens": PLENTY, "per": "1m"}, {"concurrency": 1000}],
+    },
     "queue and key budgets": {
         "limits": [
             {"tokens": PLENTY, "per": "1h"},

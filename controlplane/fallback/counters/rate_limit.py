@@ -229,11 +229,7 @@ class RateLimit:
     def _report(self, context: Context, rule: Rule, window: Window, standing: Standing) -> None:
         remaining = 0 if standing.rejected else standing.remaining
         reset = math.floor(standing.reset_s * 100) / 100
-        key = window.key.removeprefix(self._plugin)
-        context.values["rate_limiting_info"] = (
-            f'{{"rate_limiting_key":"{key}","rate_limiting_limit":{window.limit},'
-            f'"rate_limiting_remaining":{remaining},"rate_limiting_reset":{int(reset)}}}'
-        )
+        context.limiting = (window.key.removeprefix(self._plugin), window.limit, remaining, int(reset))
         if self._refusal.show_headers:
             rule.headers.write(context.response_headers, window.limit, remaining, reset)
 

@@ -1,6 +1,6 @@
 """What a limiter asks of its counters, and what they answer."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
 class CountersGone(Exception):
@@ -11,8 +11,7 @@ class CountersGone(Exception):
         self.refused = refused
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
+class Window(NamedTuple):
     """One counter of a fixed window: its key, how much fits, how long it lasts."""
 
     key: str
@@ -20,8 +19,7 @@ class Window:
     seconds: int
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(NamedTuple):
     """Where a counter stands after a check or a charge. `remaining` is below zero when it was overdrawn."""
 
     remaining: int

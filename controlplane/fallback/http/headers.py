@@ -77,6 +77,15 @@ class Headers:
         """False only if a header, written with dashes, is there under none of its spellings."""
         return self._underscored or dashed in self._fields
 
+    def any_named(self, prefix: str) -> bool:
+        """False only if no name begins like that, and no name has an underscore where that has a dash."""
+        if self._underscored:
+            return True
+        for name in self._fields:  # noqa: SIM110  any() would make a generator of its own for each request
+            if name.startswith(prefix):
+                return True
+        return False
+
     def items(self) -> Iterable[tuple[str, Value]]:
         return self._fields.items()
 

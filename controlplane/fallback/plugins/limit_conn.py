@@ -5,8 +5,7 @@ import itertools
 import math
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import structlog
 
@@ -25,8 +24,7 @@ _BURST = {"oneOf": [{"type": "integer", "minimum": 0}, {"type": "string"}]}
 _MOST = 2**53 - 1
 
 
-@dataclass(frozen=True, slots=True)
-class _Rule:
+class _Rule(NamedTuple):
     conn: int
     burst: int
     key: str

@@ -5,6 +5,7 @@ from typing import ClassVar
 import structlog
 
 from controlplane.fallback.lua.sandbox import LuaFailed, LuaProblem
+from controlplane.fallback.lua.shortcuts import idle_for
 from controlplane.fallback.runtime.context import Context, Reply
 from controlplane.fallback.runtime.owner import Owner
 from controlplane.fallback.runtime.plugin import Conf, Plugin, Schema, Services
@@ -40,7 +41,7 @@ class Serverless(Plugin):
     def __init__(self, conf: Conf, owner: Owner, services: Services) -> None:
         super().__init__(conf, owner, services)
         sandbox = services.sandbox
-        self._functions = [sandbox.compile(text) for text in conf["functions"]]
+        self._functions = [(sandbox.compile(text), idle_for(text)) for text in conf["functions"]]
         self._conf = sandbox.table(conf)
         self._log = structlog.get_logger("gateway.lua")
 
@@ -67,7 +68,9 @@ class Serverless(Plugin):
 
     def _answer(self, context: Context) -> Reply | None:
         try:
-            for function in self._functions:
+            for function, idle in self._functions:
+                if idle is not None and idle(context):
+                    continue
                 reply = self.services.sandbox.call(function, self._conf, context)
                 if reply is not None:
                     return reply
@@ -79,8 +82,9 @@ class Serverless(Plugin):
     def _run(self, context: Context) -> None:
         """Run where no answer can be given any more."""
         try:
-            for function in self._functions:
-                self.services.sandbox.call(function, self._conf, context)
+            for function, idle in self._functions:
+                if idle is None or not idle(context):
+                    self.services.sandbox.call(function, self._conf, context)
         except LuaFailed as error:
             self._report(error)
 

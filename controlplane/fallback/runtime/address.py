@@ -2,7 +2,7 @@
 
 import ipaddress
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 from urllib.parse import parse_qsl, unquote_to_bytes, urlencode
 
 from controlplane.fallback.http.headers import Headers
@@ -17,8 +17,7 @@ class InvalidAddress(ValueError):
     """The request target cannot be a path."""
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
+class Address(NamedTuple):
     """`path` is decoded and normalized, `raw` is what the client sent, `query` has no question mark."""
 
     raw: str

@@ -54,7 +54,8 @@ class BodyUnavailable(Exception):
 class Context:
     """The state of one request. Its plugins share it, and nothing of it outlives it.
 
-    `values` holds the variables that plugins have set; `notes` what a plugin keeps for its own later phases.
+    `values` holds the variables that plugins have set; `notes` what a plugin keeps for its own later phases;
+    `limiting` the key, limit, rest and reset of the window that was looked at last.
     """
 
     __slots__ = (
@@ -73,6 +74,7 @@ class Context:
         "from_upstream",
         "headers",
         "host",
+        "limiting",
         "matched_host",
         "matched_uri",
         "method",
@@ -112,6 +114,7 @@ class Context:
         self.matched_uri = ""
         self.values: dict[str, Any] = {}
         self.notes: dict[Any, Any] = {}
+        self.limiting: tuple[str, int, int, int] | None = None
         self._query = address.query
         self._arguments: dict[str, str | list[str]] | None = None
         self._body: bytes | None = None

@@ -35,7 +35,6 @@ _DEFAULTS: dict[str, Any] = {
     "llm_cache_read_input_tokens": "0",
     "llm_cache_creation_input_tokens": "0",
     "llm_reasoning_tokens": "0",
-    "rate_limiting_info": "",
     "upstream_scheme": "http",
 }
 
@@ -147,6 +146,16 @@ def _upstream_addr(context: Context) -> str | None:
     return ", ".join(context.upstream_addresses) or None
 
 
+def _rate_limiting_info(context: Context) -> str:
+    if context.limiting is None:
+        return ""
+    key, limit, remaining, reset = context.limiting
+    return (
+        f'{{"rate_limiting_key":"{key}","rate_limiting_limit":{limit},'
+        f'"rate_limiting_remaining":{remaining},"rate_limiting_reset":{reset}}}'
+    )
+
+
 def _of_plan(name: str) -> Getter:
     return lambda context: getattr(context.plan, name, None)
 
@@ -191,6 +200,7 @@ _KNOWN: dict[str, Getter] = {
     "upstream_status": _upstream_status,
     "upstream_addr": _upstream_addr,
     "upstream_response_time": lambda context: context.values.get("upstream_response_time"),
+    "rate_limiting_info": _rate_limiting_info,
     "upstream_uri": lambda context: context.upstream_uri,
     "route_id": _of_plan("route_id"),
     "route_name": _of_plan("route_name"),
