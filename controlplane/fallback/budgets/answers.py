@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable, Mapping
 
-from controlplane.fallback.budgets.configuration import Budget
+from controlplane.fallback.counters.rate_limit import HeaderNames
 from controlplane.fallback.http.headers import ResponseHeaders
 from controlplane.fallback.runtime.context import Reply
 from controlplane.limiter.limits import Limit
@@ -48,16 +48,19 @@ def unbounded(reasons: str) -> Reply:
     return _reply(400, "unbounded_request", text, {"retry": False})
 
 
+def header_names(number: int) -> HeaderNames:
+    """The headers in which a client reads where it stands with one of several limits."""
+    prefix = f"X-AI-{number}-RateLimit"
+    return HeaderNames(f"{prefix}-Limit", f"{prefix}-Remaining", f"{prefix}-Reset")
+
+
 def show_standing(
-    headers: ResponseHeaders, usages: Iterable[Usage], budgets: Mapping[Limit, tuple[int, Budget]]
+    headers: ResponseHeaders, usages: Iterable[Usage], names: Mapping[Limit, HeaderNames]
 ) -> None:
     """For each limit how much fits, how much is left, and in how many seconds all of it is there again."""
     for usage in usages:
-        number, _ = budgets[usage.limit]
-        prefix = f"X-AI-{number}-RateLimit"
-        headers.set(f"{prefix}-Limit", str(usage.limit.rule.limit))
-        headers.set(f"{prefix}-Remaining", str(usage.left))
-        headers.set(f"{prefix}-Reset", str(math.ceil(usage.resets_in)))
+        limit = usage.limit
+        names[limit].write(headers, limit.rule.limit, usage.left, math.ceil(usage.resets_in))
 
 
 def clear_refusal(headers: ResponseHeaders) -> None:

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from controlplane.fallback.budgets.answers import (
     clear_refusal,
+    header_names,
     refused,
     show_degraded,
     show_standing,
@@ -50,7 +51,8 @@ class TokenBudget(Plugin):
         super().__init__(conf, owner, services)
         self._budgets = budgets_of(conf)
         self._titles = {budget.limit: budget.title for budget in self._budgets}
-        self._numbered = {budget.limit: (number, budget) for number, budget in enumerate(self._budgets, 1)}
+        self._falls_back = {budget.limit: budget.falls_back for budget in self._budgets}
+        self._headers = {budget.limit: header_names(number) for number, budget in enumerate(self._budgets, 1)}
         self._by_member: dict[str | None, tuple[Budget, ...]] = {}
         self._limiter = services.limiters.of(address_of(conf) if conf["policy"] == "redis" else None)
         self._estimator = services.limiters.estimator
@@ -114,14 +116,15 @@ class TokenBudget(Plugin):
         if isinstance(taken, Rejected):
             refusals = taken.refusals
             context.notes[(self, _FALLS_BACK)] = bool(refusals) and all(
-                self._numbered[refusal.limit][1].falls_back for refusal in refusals
+                self._falls_back[refusal.limit] for refusal in refusals
             )
             code, message = self.conf["rejected_code"], self.conf.get("rejected_msg")
             return refused(taken, self._titles, headers, code=code, message=message)
         context.notes[self] = Held(self._limiter, taken, sizes, self.services.spawn)
-        clear_refusal(headers)
+        if (self, _FALLS_BACK) in context.notes:
+            clear_refusal(headers)
         if self._shows:
-            show_standing(headers, taken.usage, self._numbered)
+            show_standing(headers, taken.usage, self._headers)
         show_degraded(headers, taken.degraded)
         return None
 
