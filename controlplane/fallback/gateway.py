@@ -242,6 +242,7 @@ def _watch(services: Services, traffic: Server) -> None:
         "Charges of token-budget that were decided without the shared counters",
         ("how",),
         services.limiters.degraded,
+        kind="counter",
     )
     watch(
         "token_budget_settlements",

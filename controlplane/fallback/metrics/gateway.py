@@ -89,10 +89,16 @@ class GatewayMetrics:
         self.watch("node_info", "Info of APISIX node", ("hostname", "version"), _node)
 
     def watch(
-        self, name: str, help_text: str, labels: tuple[str, ...], samples: Callable[[], Iterable[Sample]]
+        self,
+        name: str,
+        help_text: str,
+        labels: tuple[str, ...],
+        samples: Callable[[], Iterable[Sample]],
+        *,
+        kind: str = "gauge",
     ) -> None:
         """Report what `samples` returns whenever the metrics are read."""
-        self._metrics.append(Computed(f"apisix_{name}", help_text, labels, samples))
+        self._metrics.append(Computed(f"apisix_{name}", help_text, labels, samples, kind=kind))
 
     def text(self) -> str:
         """All metrics in Prometheus' text format."""

@@ -78,14 +78,20 @@ class Histogram:
 
 
 class Computed:
-    """A gauge whose values are looked up when somebody asks."""
+    """A metric whose values are looked up when somebody asks."""
 
-    kind = "gauge"
     dropped = 0
 
     def __init__(
-        self, name: str, help_text: str, labels: Sequence[str], samples: Callable[[], Iterable[Sample]]
+        self,
+        name: str,
+        help_text: str,
+        labels: Sequence[str],
+        samples: Callable[[], Iterable[Sample]],
+        *,
+        kind: str,
     ) -> None:
+        self.kind = kind
         self.name = name
         self.help_text = help_text
         self.labels = tuple(labels)
