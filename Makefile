@@ -1,6 +1,6 @@
 # Everything a developer does here is one of these targets; `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help install up down test check lint types imports tests bench-converge bench-gateway bench-limiter bench-plan bench-strict bench-disconnects soak format lock clean
+.PHONY: help install up down test check lint types imports tests fuzz bench-converge bench-gateway bench-limiter bench-plan bench-strict bench-disconnects soak format lock clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -41,6 +41,10 @@ imports: $(READY) ## the direction of imports between the rooms
 
 tests: $(READY) ## the tests, on every core
 	@$(BIN)/python -m pytest -n auto
+
+EFFORT ?= 25
+fuzz: $(READY) ## the property tests and schemathesis with EFFORT times the examples
+	@SLUICE_TEST_EFFORT=$(EFFORT) $(BIN)/python -m pytest -n auto -m hypothesis
 
 bench-converge: $(READY) ## time from a REST write to traffic that obeys it
 	@$(BIN)/python -m tests.bench.converge

@@ -2,9 +2,15 @@
 
 from hypothesis import HealthCheck, settings
 
+from tests.fixtures.effort import examples
+
 # How long an example takes says something about the machine, and nothing about what is tested.
 settings.register_profile(
-    "patient", parent=settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    "patient",
+    parent=settings.default,
+    max_examples=examples(50),
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("patient")
 

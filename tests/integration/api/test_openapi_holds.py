@@ -27,10 +27,12 @@ from controlplane.api.openapi import EXAMPLES, openapi_document
 from controlplane.settings import Settings
 from controlplane.store.records import Kind
 from controlplane.store.store import open_store
+from tests.fixtures.effort import examples
 from tests.fixtures.services import TOKEN, app_of, serving
 
 Operation = schemathesis.APIOperation[Any, Any, Any, Any]  # Any: schemathesis' own type parameters
 
+pytestmark = pytest.mark.hypothesis
 CHECKS = [
     not_a_server_error,
     status_code_conformance,
@@ -41,7 +43,7 @@ CHECKS = [
 HEADERS = {"Authorization": f"Bearer {TOKEN}"}
 TAGS = [tag["name"] for tag in openapi_document()["tags"]]
 EACH = hypothesis_settings(
-    max_examples=25,
+    max_examples=examples(4),
     deadline=None,
     derandomize=True,
     database=None,

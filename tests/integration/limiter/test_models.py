@@ -21,6 +21,7 @@ from controlplane.limiter import (
     SlidingWindow,
     TokenBucket,
 )
+from tests.fixtures.effort import examples
 from tests.integration.limiter.conftest import redis_limiter
 
 TICK = 0.125  # a fraction that floats hold exactly, also after many steps
@@ -64,7 +65,7 @@ steps = st.lists(
     max_size=60,
 )
 unhurried = settings(
-    deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    deadline=None, max_examples=examples(30), suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 
 
@@ -164,7 +165,7 @@ def never_more_than_it_held_and_refilled(witness: Witness) -> None:
     ],
     ids=["sliding", "bucket"],
 )
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=examples(60))
 @given(data=st.data())
 def test_no_history_of_strict_calls_gets_more_than_the_limit(
     limit: Limit, judge: Callable[[Witness], None], data: st.DataObject
@@ -188,7 +189,7 @@ def test_no_history_of_strict_calls_gets_more_than_the_limit(
     judge(witness)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=examples(60))
 @given(data=st.data())
 def test_a_sliding_window_refuses_only_what_would_not_fit_a_window_a_thirtieth_longer(
     data: st.DataObject,
@@ -209,7 +210,7 @@ def test_a_sliding_window_refuses_only_what_would_not_fit_a_window_a_thirtieth_l
             assert sum(call.counts for call in calls if call.at > since) + amount > rule.limit
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=examples(60))
 @given(data=st.data())
 def test_a_fixed_window_lets_in_exactly_what_the_sum_of_its_calls_leaves(data: st.DataObject) -> None:
     rule = FixedWindow(100, per=20 * TICK)

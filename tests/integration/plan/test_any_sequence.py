@@ -28,6 +28,7 @@ from cli.exit_codes import ExitCode
 from cli.main import main
 from controlplane.settings import Settings
 from controlplane.store.store import Store, open_store
+from tests.fixtures.effort import examples
 from tests.fixtures.servers import TestPostgres
 from tests.fixtures.services import TOKEN, until
 from tests.fixtures.stores import migrate
@@ -40,7 +41,7 @@ NAMES = st.sampled_from(["q0", "q1", "q2"])
 THEIRS = {"uri": "/theirs", "upstream": {"type": "roundrobin", "nodes": {"127.0.0.1:9": 1}}}
 DONE = (ExitCode.OK,)
 EACH = settings(
-    max_examples=4,
+    max_examples=examples(3),
     stateful_step_count=12,
     deadline=None,
     derandomize=True,

@@ -14,6 +14,7 @@ from cli.declaration import Declaration, read_declaration
 from controlplane.core.spec import Document
 from controlplane.errors import InvalidSpec, Problem
 from tests.fixtures.documents import documents
+from tests.fixtures.effort import examples
 
 GOOD = """\
 version: 1
@@ -167,7 +168,9 @@ def test_what_declares_nothing_is_refused_in_words(tmp_path: Path, text: str) ->
     assert "queues.yaml:" in complaints(tmp_path, text)
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(
+    max_examples=examples(50), suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
+)
 @given(
     st.one_of(st.binary(max_size=200), st.text(max_size=200).map(lambda text: text.encode("utf-8", "ignore")))
 )
@@ -285,7 +288,9 @@ def test_no_message_repeats_a_secret_that_is_written_out(tmp_path: Path, place: 
     assert CANARY not in str(caught.value)
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(
+    max_examples=examples(25), suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
+)
 @given(documents(), st.booleans())
 def test_any_valid_document_is_read_as_it_was_written(
     tmp_path: Path, document: dict[str, Any], flow: bool
@@ -296,7 +301,9 @@ def test_any_valid_document_is_read_as_it_was_written(
     assert declaration.document == Document.model_validate(document)
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(
+    max_examples=examples(25), suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
+)
 @given(documents(), st.data())
 def test_an_unknown_field_is_found_where_it_is_written(
     tmp_path: Path, document: dict[str, Any], data: st.DataObject

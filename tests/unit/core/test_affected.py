@@ -10,6 +10,7 @@ from controlplane.core.declaring import declare
 from controlplane.core.desired import DesiredState
 from controlplane.core.objects import GatewayObject, Kind, ObjectKey
 from controlplane.core.spec import Document
+from tests.fixtures.effort import examples
 from tests.fixtures.specs import MOMENT, compiler, documents
 
 # Any: documents as users write them.
@@ -21,7 +22,7 @@ def digest(text: str) -> str:
 
 @given(values=documents(), data=st.data())
 @settings(
-    max_examples=25,
+    max_examples=examples(10),
     derandomize=True,
     database=None,
     phases=[Phase.generate],

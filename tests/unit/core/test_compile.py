@@ -16,6 +16,7 @@ from controlplane.core.levels import SLOTS
 from controlplane.core.objects import GatewayObject, Kind, ObjectKey, canonical, resolve
 from controlplane.core.render import BadTemplate, Renderer
 from controlplane.gateway.schema import SchemaSet
+from tests.fixtures.effort import examples
 from tests.fixtures.specs import (
     BASE_DOMAIN,
     MOMENT,
@@ -66,7 +67,7 @@ def gateway_schemas() -> SchemaSet:
 
 
 @given(values=documents())
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(15), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_any_valid_document_compiles_to_objects_that_the_gateway_takes(
     gateway_schemas: SchemaSet, values: dict[str, Any]
 ) -> None:
@@ -76,7 +77,7 @@ def test_any_valid_document_compiles_to_objects_that_the_gateway_takes(
 
 
 @given(values=documents_with_levels())
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(8), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_limits_above_queues_are_objects_that_the_gateway_takes(
     gateway_schemas: SchemaSet, values: dict[str, Any]
 ) -> None:
@@ -87,7 +88,7 @@ def test_limits_above_queues_are_objects_that_the_gateway_takes(
 
 
 @given(values=documents())
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(8), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_compiling_twice_gives_the_same_objects(values: dict[str, Any]) -> None:
     once, again = compiled(values), compiled(values)
     assert [item.hash for item in once.objects] == [item.hash for item in again.objects]
@@ -95,7 +96,7 @@ def test_compiling_twice_gives_the_same_objects(values: dict[str, Any]) -> None:
 
 
 @given(values=documents())
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(8), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_odd_texts_arrive_as_they_were_declared(values: dict[str, Any]) -> None:
     found = routes(compiled(values))
     for declared in values["queues"]:

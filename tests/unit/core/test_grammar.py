@@ -12,6 +12,7 @@ from cli.main import main
 from controlplane.core.grammar import grammar, grammar_text
 from controlplane.core.spec import Document
 from tests.fixtures.documents import documents
+from tests.fixtures.effort import examples
 
 ROOT = Path(__file__).parents[3]
 SCHEMA = jsonschema_rs.validator_for(grammar())
@@ -35,7 +36,7 @@ def test_the_published_file_is_what_ctl_prints(capsys: pytest.CaptureFixture[str
     assert (ROOT / "docs" / "queues.schema.json").read_text() == grammar_text()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(documents())
 def test_every_valid_document_is_valid_by_the_schema(document: dict[str, Any]) -> None:
     assert taken(document)

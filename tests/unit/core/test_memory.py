@@ -18,6 +18,7 @@ from controlplane.core.memory import Memory
 from controlplane.core.objects import GatewayObject
 from controlplane.core.platform import Platform
 from controlplane.core.render import Renderer
+from tests.fixtures.effort import examples
 from tests.fixtures.specs import (
     BASE_DOMAIN,
     MOMENT,
@@ -31,7 +32,7 @@ from tests.fixtures.specs import (
     secret,
 )
 
-EACH = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+EACH = settings(max_examples=examples(15), deadline=None, suppress_health_check=list(HealthCheck))
 PLATFORM = Platform((Limit(tokens=10**9, per="1h"),), {"gold": (Limit(tokens=10**6, per="1m"),)})
 
 # Any: documents as users write them.

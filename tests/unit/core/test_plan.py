@@ -11,6 +11,7 @@ from controlplane.core.compiled import Compiled
 from controlplane.core.diff import LiveObject
 from controlplane.core.objects import GatewayObject, Kind, ObjectKey, resolve
 from controlplane.core.plan import Action, Plan, Reason, plan_against_applied, plan_against_live
+from tests.fixtures.effort import examples
 from tests.fixtures.specs import compiled, document, documents, queue
 
 CANARY = "sk-canary-0d41"
@@ -53,14 +54,14 @@ ROUTE = ObjectKey(Kind.ROUTE, "q.support")
 
 
 @given(values=documents())
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(15), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_a_gateway_that_holds_everything_needs_nothing(values: dict[str, Any]) -> None:
     result = compiled(values)
     assert plan(result, live_of(result)).steps == ()
 
 
 @given(values=documents(), data=st.data())
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(15), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_carrying_out_a_plan_leaves_nothing_to_do(values: dict[str, Any], data: st.DataObject) -> None:
     result = compiled(values)
     whole = live_of(result)

@@ -25,6 +25,7 @@ from controlplane.fallback.runtime.stable_json import stable_json
 from controlplane.fallback.runtime.templates import template
 from controlplane.fallback.schema.kinds import ROUTE
 from controlplane.fallback.schema.validator import check
+from tests.fixtures.effort import examples
 from tests.unit.fallback.requests import request
 
 SOMETHING = (
@@ -123,7 +124,7 @@ def test_any_body_has_a_protocol_texts_and_a_cost_or_none(body: Any, path: str) 
 
 
 @given(st.dictionaries(WORDS, SHAPED, max_size=8))
-@settings(max_examples=300)
+@settings(max_examples=examples(100))
 def test_any_message_is_converted_or_refused(body: dict[str, Any]) -> None:
     names = ToolNames()
     with suppress(InvalidMessages):

@@ -13,6 +13,7 @@ from controlplane.fallback.http.limits import Limits
 from controlplane.fallback.http.server import Server
 from controlplane.fallback.http.upstream import Pool
 from controlplane.fallback.http.upstream_connection import UpstreamConnection
+from tests.fixtures.effort import examples
 
 SNIPPETS = [
     b"GET / HTTP/1.1\r\n",
@@ -108,7 +109,7 @@ def serve(parts: list[bytes]) -> tuple[Answering, Transport]:
 
 
 @given(BYTES, st.integers(1, 40))
-@settings(max_examples=400)
+@settings(max_examples=examples(150))
 def test_any_bytes_of_a_client_are_answered_or_refused(data: bytes, step: int) -> None:
     _, transport = serve([data[start : start + step] for start in range(0, len(data), step)])
     text = transport.written
@@ -141,7 +142,7 @@ def test_requests_are_answered_one_by_one_however_they_are_cut(
 
 
 @given(BYTES, st.integers(1, 40))
-@settings(max_examples=200)
+@settings(max_examples=examples(80))
 def test_any_bytes_of_a_provider_are_an_answer_or_a_failure(data: bytes, step: int) -> None:
     async def ask() -> None:
         pool = Pool()
