@@ -31,6 +31,7 @@ def create(
     provider: Annotated[
         list[str] | None, typer.Option("--provider", help="A provider that it may call directly.")
     ] = None,
+    model: Annotated[list[str] | None, typer.Option("--model", help="A model that may answer it.")] = None,
     tenant: Annotated[str | None, typer.Option(help="Whose it is.")] = None,
     expires_at: Annotated[str | None, typer.Option(help="When it ends, as 2030-01-31T12:00:00Z.")] = None,
     output: Annotated[Output, typer.Option("--output", "-o", help="How to print it.")] = Output.TABLE,
@@ -45,6 +46,7 @@ def create(
         "name": name,
         "queues": queue,
         "providers": provider,
+        "models": model,
         "tenant": tenant,
         "expires_at": expires_at,
     }

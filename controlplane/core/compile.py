@@ -35,6 +35,7 @@ from controlplane.core.contexts import (
 from controlplane.core.desired import DesiredState, Key, Provider, Queue
 from controlplane.core.enforcement import Placements
 from controlplane.core.instances import direct_instance, member_instance
+from controlplane.core.key_models import KeyModels, model_problems, models_of
 from controlplane.core.levels import LEVELS_HEADER, SLOTS, STRATEGIES, service_id
 from controlplane.core.limits import Meter
 from controlplane.core.memory import Memory
@@ -99,7 +100,8 @@ class Compiler:
         above = Above(desired, self._target.platform)
         queues = desired.queues.items()
         placed = {name: place_among(queue, above, abilities, memory) for name, queue in queues}
-        problems = (*(item for each in placed.values() for item in each.problems), *above.problems())
+        of_queues = (item for each in placed.values() for item in each.problems)
+        problems = (*of_queues, *above.problems(), *model_problems(desired))
         admission = Admission(desired, problems, moment)
         made: dict[str, tuple[GatewayObject, ...]] = {}
 
@@ -120,7 +122,8 @@ class Compiler:
             )
             keep(f"provider {provider.spec.name}", self.provider, provider, *inputs)
         for key in admission.keys:
-            keep(f"key {key.spec.name}", self.key, key, above.of_key(key), key.old_texts_at(moment))
+            models, old_texts = models_of(key, desired), key.old_texts_at(moment)
+            keep(f"key {key.spec.name}", self.key, key, above.of_key(key), models, old_texts)
         keep(EVERY_QUEUE, self.services, tuple(meter for meter in STRATEGIES if meter in strategies))
         return Compiled(made, placed, problems)
 
@@ -214,7 +217,9 @@ class Compiler:
         )
         return [policy, route]
 
-    def key(self, key: Key, levels: KeyLevels | None, old_texts: Iterable[OldText]) -> list[Context]:
+    def key(
+        self, key: Key, levels: KeyLevels | None, models: KeyModels | None, old_texts: Iterable[OldText]
+    ) -> list[Context]:
         """A key: its consumer, and for each text that opens it a credential for the header of each SDK."""
         labels = self._labels(key.source, key.spec.name)
         username = consumer_name(key)
@@ -232,15 +237,26 @@ class Compiler:
                 for form, prefix in forms.items()
             ]
 
+        functions = [
+            self._renderer.text(f"lua/{name}.lua")
+            for name, what in (("key_models", models), ("key_levels", levels))
+            if what is not None
+        ]
         consumer = ConsumerContext(
             ObjectKey(Kind.CONSUMER, username),
             labels,
             declared_by,
             username=username,
             description=key.spec.name,
+            functions=functions,
+            models=models,
             levels=levels,
-            levels_function=self._renderer.text("lua/key_levels.lua"),
-            pins={} if levels is None else {(*_FUNCTION, "set_headers"): levels.set_headers},
+            pins={
+                (*_FUNCTION, "functions"): functions or None,
+                (*_FUNCTION, "models"): models and models.models,
+                (*_FUNCTION, "fixed"): models and models.fixed,
+                (*_FUNCTION, "set_headers"): levels and levels.set_headers,
+            },
         )
         old = (credentials(text.secret, f".{text.mark}") for text in old_texts)
         return [consumer, *credentials(key.secret), *chain.from_iterable(old)]

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from controlplane.core.above import KeyLevels
+from controlplane.core.key_models import KeyModels
 from controlplane.core.objects import Kind, ObjectKey
 from controlplane.core.secrets import Secret
 
@@ -127,9 +128,12 @@ class ConsumerContext(Context):
 
     username: str
     description: str
+    functions: Sequence[str]
+    """What looks at its calls before everything that counts them."""
+    models: KeyModels | None
+    """The models that may answer them."""
     levels: KeyLevels | None
     """What it changes of the limits above the queues."""
-    levels_function: str
 
 
 @dataclass(frozen=True, slots=True)

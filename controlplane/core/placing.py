@@ -7,6 +7,7 @@ from controlplane.core.abilities import STOCK, Abilities
 from controlplane.core.above import Above, Standing
 from controlplane.core.desired import DesiredState, Queue
 from controlplane.core.enforcement import Placements, place
+from controlplane.core.key_models import model_problems
 from controlplane.core.memory import Memory
 from controlplane.core.platform import NO_PLATFORM, Platform
 from controlplane.core.spec import ProviderType, QueueSpec
@@ -51,7 +52,7 @@ def unenforceable(
     above = Above(desired, platform)
     names = desired.queues if queues is None else queues
     found = [item for name in names for item in _placed(desired.queues[name], above, abilities).problems]
-    return (*found, *above.problems())
+    return (*found, *above.problems(), *model_problems(desired))
 
 
 def _unspoken(queue: QueueSpec, desired: DesiredState) -> Iterator[Problem]:

@@ -191,6 +191,8 @@ class KeySpec(Declared):
     """The queues that the key opens."""
     providers: Annotated[tuple[Name, ...], Field(max_length=1000)] = ()
     """The providers that the key may call directly, past any queue's limits."""
+    models: Annotated[tuple[ModelName, ...], Field(max_length=256)] = ()
+    """The models that may answer its calls, whatever it opens; any without one."""
     key: ApiKey | None = None
     """The key's own text, where it exists already; made up where it is left out."""
     expires_at: AwareDatetime | None = None
@@ -207,6 +209,7 @@ class KeySpec(Declared):
         own_name(self.name)
         unique(list(self.queues), "the queue")
         unique(list(self.providers), "the provider")
+        unique(list(self.models), "the model")
         return self
 
 

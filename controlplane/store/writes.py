@@ -26,6 +26,7 @@ from controlplane.store.audit import Entry, add_to_audit
 from controlplane.store.database import Connection, Database
 from controlplane.store.documents import Document, Secrets
 from controlplane.store.gateways import abilities_of, known_abilities
+from controlplane.store.key_models import closed_keys
 from controlplane.store.neighbours import among_neighbours, unenforced_by
 from controlplane.store.reaching import within, writable
 from controlplane.store.records import Author, Kind, Spec
@@ -53,7 +54,10 @@ class Change:
     _done: list[Entry] = field(default_factory=list)
 
     async def finish(self) -> None:
-        """The last thing before the commit: what was done goes into the audit."""
+        """The last thing before the commit: what was done goes into the audit. Raises InvalidSpec."""
+        queues = {entry.object_id for entry in self._done if entry.kind == Kind.QUEUE and entry.after}
+        if queues and (problems := await closed_keys(self.connection, queues)):
+            raise InvalidSpec("keys would be closed by this", problems=problems)
         await add_to_audit(self.connection, self.sealer, self.author, self._done)
 
     async def revision(self) -> int:
