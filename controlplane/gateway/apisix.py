@@ -1,13 +1,14 @@
 """The driver of APISIX's Admin API (3.x), for an APISIX with etcd and for the fallback gateway alike."""
 
 import asyncio
-import json
+import hashlib
 import random
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import httpx
+import orjson
 
 from controlplane.core.diff import LiveObject
 from controlplane.core.objects import Body, GatewayObject, Json, Kind, ObjectKey
@@ -61,6 +62,7 @@ class ApisixAdmin:
         self._sleep = sleep
         self._chance = chance
         self._schemas: SchemaSet | None = None
+        self.read_stamp: str | None = None
 
     async def capabilities(self) -> Capabilities:
         response = await self._request("GET", "plugins/list")
@@ -69,7 +71,8 @@ class ApisixAdmin:
 
     async def read(self) -> Mapping[ObjectKey, LiveObject]:
         # One unpaged list a kind: asking by page makes an APISIX read everything again for each.
-        lists = await asyncio.gather(*(self._list(kind.value) for kind in _LISTED))
+        stamps = Stamps()
+        lists = await asyncio.gather(*(self._list(kind.value, stamps) for kind in _LISTED))
         found: dict[ObjectKey, LiveObject] = {}
         for kind, values in zip(_LISTED, lists, strict=True):
             for value in values:
@@ -77,9 +80,22 @@ class ApisixAdmin:
                 found[key] = LiveObject(key, value)
         consumers = [key.id for key in found if key.kind is Kind.CONSUMER]
         gate = asyncio.Semaphore(IN_FLIGHT)
-        for credentials in await asyncio.gather(*(self._credentials(name, gate) for name in consumers)):
+        of_each = (self._credentials(name, gate, stamps) for name in consumers)
+        for credentials in await asyncio.gather(*of_each):
             found.update({live.key: live for live in credentials})
+        self.read_stamp = str(stamps)
         return found
+
+    async def stamp(self) -> str | None:
+        stamps, gate = Stamps(), asyncio.Semaphore(IN_FLIGHT)
+        try:
+            consumers = await self._list(Kind.CONSUMER.value, stamps)
+            paths = [kind.value for kind in _LISTED if kind is not Kind.CONSUMER]
+            paths += [f"consumers/{value['username']}/credentials" for value in consumers]
+            await asyncio.gather(*(self._stamp(path, stamps, gate) for path in paths))
+        except (httpx.TransportError, GatewayUnavailable, GatewayRefused, KeyError):
+            return None
+        return str(stamps)
 
     async def find(self, keys: Collection[ObjectKey]) -> Mapping[ObjectKey, LiveObject]:
         found = await asyncio.gather(*map(self._find, keys))
@@ -128,9 +144,19 @@ class ApisixAdmin:
         except (AttributeError, KeyError, TypeError, ValueError):
             raise _strange("its schemas") from None
 
-    async def _credentials(self, consumer: str, gate: asyncio.Semaphore) -> list[LiveObject]:
+    async def _stamp(self, path: str, stamps: "Stamps", gate: asyncio.Semaphore) -> None:
+        """Stamp a list as it comes in, without ever holding the whole of it."""
+        async with gate, self._client.stream("GET", path) as response:
+            if response.is_success:
+                await stamps.stream(path, response.aiter_bytes())
+            elif response.status_code != httpx.codes.NOT_FOUND:
+                raise _strange(path)
+
+    async def _credentials(
+        self, consumer: str, gate: asyncio.Semaphore, stamps: "Stamps"
+    ) -> list[LiveObject]:
         async with gate:
-            values = await self._list(f"consumers/{consumer}/credentials")
+            values = await self._list(f"consumers/{consumer}/credentials", stamps)
         keys = [ObjectKey(Kind.CREDENTIAL, f"{consumer}/{value['id']}") for value in values]
         return [LiveObject(key, value) for key, value in zip(keys, values, strict=True)]
 
@@ -145,9 +171,11 @@ class ApisixAdmin:
             raise _strange(key.path)
         return LiveObject(key, reply["value"])
 
-    async def _list(self, path: str) -> list[dict[str, Json]]:
+    async def _list(self, path: str, stamps: "Stamps") -> list[dict[str, Json]]:
         try:
-            reply = _json(await self._request("GET", path))
+            response = await self._request("GET", path)
+            stamps.add(path, response.content)
+            reply = _json(response)
         except GatewayRefused as refused:
             if refused.status == httpx.codes.NOT_FOUND:  # nothing of the kind was ever made
                 return []
@@ -158,7 +186,7 @@ class ApisixAdmin:
             raise _strange(path) from None
 
     async def _request(self, method: str, path: str, body: Body | None = None) -> httpx.Response:
-        content = None if body is None else json.dumps(body).encode()
+        content = None if body is None else orjson.dumps(body)
         headers = {} if content is None else {"Content-Type": "application/json"}
         for attempt in range(self._retry.attempts):
             if attempt:
@@ -183,7 +211,30 @@ class ApisixAdmin:
         )
 
 
+class Stamps:
+    """The digests of lists, and of all of them together."""
+
+    def __init__(self) -> None:
+        self._by_path: dict[str, str] = {}
+
+    def add(self, path: str, content: bytes) -> None:
+        self._by_path[path] = hashlib.blake2b(content).hexdigest()
+
+    async def stream(self, path: str, chunks: AsyncIterator[bytes]) -> None:
+        digest = hashlib.blake2b()
+        async for chunk in chunks:
+            digest.update(chunk)
+        self._by_path[path] = digest.hexdigest()
+
+    def __str__(self) -> str:
+        return hashlib.blake2b(repr(sorted(self._by_path.items())).encode()).hexdigest()
+
+
 def _json(response: httpx.Response) -> Any:  # Any: JSON of the gateway
+    try:
+        return orjson.loads(response.content)
+    except ValueError:
+        pass  # or it is what only a more patient reader takes, such as half of a surrogate pair
     try:
         return response.json()
     except ValueError:

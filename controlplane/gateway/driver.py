@@ -28,8 +28,14 @@ class Gateway(Protocol):
     async def capabilities(self) -> Capabilities:
         """Version and plugins."""
 
+    read_stamp: str | None
+    """The stamp of what `read` gave last."""
+
     async def read(self) -> Mapping[ObjectKey, LiveObject]:
         """Every object of the kinds that we make, ours and others'."""
+
+    async def stamp(self) -> str | None:
+        """What tells this content from any other, for less than a `read`; None where it cannot be had."""
 
     async def find(self, keys: Collection[ObjectKey]) -> Mapping[ObjectKey, LiveObject]:
         """Those of these objects that exist."""

@@ -22,6 +22,7 @@ from controlplane.gateway.driver import Gateway
 from controlplane.logs import where
 from controlplane.reconciler.applying import Result, apply
 from controlplane.reconciler.drift import DriftWatch
+from controlplane.reconciler.settled import Settled
 from controlplane.reconciler.status import LeadershipLost, State
 from controlplane.store.drift import Orders
 from controlplane.store.reconciling import GatewayRecord, ObjectResult, PassReport, ReconcilingStore
@@ -51,6 +52,8 @@ class GatewayPass:
     plugins: frozenset[str] | None = None
     """What the gateway lists; None until it has been asked."""
     drift: DriftWatch = field(default_factory=DriftWatch)
+    settled: Settled | None = None
+    """What the last pass left, where it left nothing to do."""
     as_of: datetime | None = None
     """The moment that the last pass was made for: keys end."""
 
@@ -58,22 +61,27 @@ class GatewayPass:
         """Read back what was written before this replica led. Raises StoreUnavailable."""
         self.applied = dict(await self.store.applied(self.record.id))
         self.drift = DriftWatch.recalled(await self.store.standing_drift(self.record.id))
+        self.settled = None
 
     async def run(self, desired: DesiredState, *, look: bool) -> PassReport:
         """One pass. With `look` the gateway is read for drift; without, only what changed is sent.
 
         Raises StoreUnavailable and LeadershipLost; a gateway in trouble is told in the report.
         """
+        settled, self.settled = self.settled, None
         try:
             orders = await self.store.orders(self.record.id)
             look = look or orders.heal_asked_at is not None
             abilities = await self._abilities(look=look)
             self.as_of = self._now()
+            same = settled and settled.covers(desired, abilities, self.as_of) and not orders.heal_asked_at
+            if settled and same and (not look or await self._is_as_it_was(settled)):
+                return await self._as_before(settled)
             compiled = await asyncio.to_thread(
                 self.compiler.compile, desired, self.as_of, abilities, self.memory
             )
             self.memory.forget_all_but(compiled.made)
-            plan = await self._plan(compiled, orders, look=look)
+            plan = await self._plan(compiled, orders, settled, look=look)
             results = await self._apply(plan)
             await self._carried_out(orders, results)
         except (StoreUnavailable, LeadershipLost):
@@ -88,6 +96,24 @@ class GatewayPass:
             return await self._ended_early(State.DEGRADED, desired.revision, trouble)
         report = self._judge(desired.revision, plan, results, compiled.problems)
         await self.store.record(report, self._foreign_results(plan))
+        if report.state in (State.CONVERGED, State.DRIFTED):
+            seen = self.gateway.read_stamp if look else settled.stamp if settled else None
+            stamp, end = None if results else seen, desired.next_end(self.as_of)
+            self.settled = Settled(desired.revision, abilities, compiled.made, end, stamp)
+        return report
+
+    async def _is_as_it_was(self, settled: Settled) -> bool:
+        """Whether the gateway holds what it held at the last look."""
+        same = settled.stamp is not None and await self.gateway.stamp() == settled.stamp
+        if same:
+            await self.store.record_same_look(self.record.id, self._now())
+        return same
+
+    async def _as_before(self, settled: Settled) -> PassReport:
+        """Nothing has changed here or there since the last pass, so that there is nothing to do."""
+        self.settled = settled
+        report = self._judge(settled.revision, Plan(), (), ())
+        await self.store.record(report, ())
         return report
 
     def ends_in_s(self, desired: DesiredState) -> float | None:
@@ -109,9 +135,9 @@ class GatewayPass:
         await self.store.record(report, [])
         return report
 
-    async def _plan(self, compiled: Compiled, orders: Orders, *, look: bool) -> Plan:
+    async def _plan(self, compiled: Compiled, orders: Orders, settled: Settled | None, *, look: bool) -> Plan:
         if not look:
-            plan = plan_against_applied(compiled.objects, self.applied)
+            plan = self._plan_of_news(compiled, settled)
             if len(plan.steps) <= _MOST_ASKED_FOR:
                 there = await self.gateway.find([step.key for step in plan.steps])
                 return leave_foreign(plan, there, owner=self.owner, adopted=orders.adopted)
@@ -129,6 +155,14 @@ class GatewayPass:
         await self.store.record_look(self.record.id, self._now(), self.drift.standing, found)
         await self._take_stock(compiled, plan, live)
         return plan
+
+    def _plan_of_news(self, compiled: Compiled, settled: Settled | None) -> Plan:
+        """What is to be written as far as we know; what was settled and is still the same needs no look."""
+        if settled is None:
+            return plan_against_applied(compiled.objects, self.applied)
+        news, olds = settled.differing(compiled.made)
+        about = {item.key for item in (*news, *olds)}
+        return plan_against_applied(news, {key: self.applied[key] for key in about & self.applied.keys()})
 
     async def _take_stock(self, compiled: Compiled, plan: Plan, live: Mapping[ObjectKey, LiveObject]) -> None:
         """What is as it should be counts as written, whoever wrote it: a crash may have come between."""

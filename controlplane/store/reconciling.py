@@ -176,6 +176,13 @@ class ReconcilingStore:
         async with self._database.transaction() as connection:
             await drift.record_look(connection, gateway, looked_at, standing, found=found)
 
+    async def record_same_look(self, gateway: UUID, looked_at: datetime) -> None:
+        """The whole gateway was looked at, and is as it was at the look before."""
+        async with self._database.connection() as connection:
+            await connection.execute(
+                "UPDATE gateway_state SET looked_at = $2 WHERE gateway_id = $1", gateway, looked_at
+            )
+
     async def standing_drift(self, gateway: UUID) -> Sequence[StandingDrift]:
         """The drift of a gateway as it was last seen."""
         async with self._database.connection() as connection:

@@ -90,3 +90,23 @@ async def test_the_address_may_name_the_admin_api_s_path_or_not(url: str) -> Non
     capabilities = await admin.capabilities()
     assert seen == ["http://gateway.internal:9180/apisix/admin/plugins/list"]
     assert (capabilities.version, capabilities.plugins) == ("3.18.0", frozenset({"limit-count"}))
+
+
+async def test_a_stamp_is_that_of_what_was_read() -> None:
+    lists = {"consumers": '{"list":[{"value":{"username":"web"}}]}', "routes": '{"list":[]}'}
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        path = request.url.path.removeprefix("/apisix/admin/")
+        return httpx.Response(200, text=lists[path]) if path in lists else httpx.Response(404)
+
+    admin = ApisixAdmin("http://gateway", "key", transport=httpx.MockTransport(answer))
+    await admin.read()
+    assert admin.read_stamp is not None
+    assert await admin.stamp() == admin.read_stamp
+    lists["consumers/web/credentials"] = '{"list":[{"value":{"id":"raw"}}]}'
+    assert await admin.stamp() not in (None, admin.read_stamp)
+
+
+async def test_a_gateway_in_trouble_has_no_stamp() -> None:
+    admin, _ = driver(httpx.Response(503))
+    assert await admin.stamp() is None
