@@ -138,10 +138,10 @@ def _balancer(about: str, balancer: Mapping[str, Json], notes: Notes) -> Value:
 def _fallback(about: str, strategy: Json, notes: Notes) -> list[str]:
     given = strategy if isinstance(strategy, list) else [strategy] if strategy else []
     found = ["rate_limiting" if item == _OLD_FALLBACK else item for item in given]
-    for item in found:
-        if item not in _FALLBACKS:
-            notes.add(about, "a fallback_strategy is not carried over")
-    return [item for item in dict.fromkeys(found) if item in _FALLBACKS]
+    known = [item for item in found if isinstance(item, str) and item in _FALLBACKS]
+    if len(known) < len(found):
+        notes.add(about, "a fallback_strategy is not carried over")
+    return list(dict.fromkeys(known))
 
 
 def _timeout(config: Mapping[str, Json]) -> Value:

@@ -1,10 +1,11 @@
-"""The service does what its OpenAPI document says, whatever is sent to it."""
+"""The service does what its OpenAPI document says, whatever is sent to it and whoever sends it."""
 
 import asyncio
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
+from itertools import cycle
 from typing import Any
 
 import httpx
@@ -24,6 +25,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from controlplane.api.openapi import EXAMPLES, openapi_document
+from controlplane.core.access import Role
 from controlplane.settings import Settings
 from controlplane.store.records import Kind
 from controlplane.store.store import open_store
@@ -41,6 +43,7 @@ CHECKS = [
     response_schema_conformance,
 ]
 HEADERS = {"Authorization": f"Bearer {TOKEN}"}
+TENANT = "of-the-callers"
 TAGS = [tag["name"] for tag in openapi_document()["tags"]]
 EACH = hypothesis_settings(
     max_examples=examples(4),
@@ -74,6 +77,24 @@ def served(settings: Settings) -> Iterator[str]:
         thread.join()
 
 
+def callers(url: str) -> Iterator[dict[str, str]]:
+    """What callers send to prove who they are, in turn: nobody, and everybody else of each role and reach.
+
+    Every second one may do everything.
+    """
+    found: list[dict[str, str]] = [{}]
+    with httpx.Client(base_url=f"{url}/api/v1", headers=HEADERS) as client:
+        client.post("/tenants", json={"name": TENANT}).raise_for_status()
+        for role in Role:
+            for tenant in (None, TENANT):
+                name = f"{role}-of-{tenant or 'all'}"
+                account = {"name": name, "role": role.value, "tenant": tenant}
+                client.post("/accounts", json=account).raise_for_status()
+                token = client.post(f"/accounts/{name}/tokens", json={}).json()["text"]
+                found.append({"Authorization": f"Bearer {token}"})
+    return cycle([headers for each in found for headers in (HEADERS, each)])
+
+
 def declare_examples(url: str) -> None:
     """One object of every kind, so that requests reach more than a 404."""
     with httpx.Client(base_url=url, headers=HEADERS) as client:
@@ -90,12 +111,13 @@ def test_no_request_is_answered_otherwise_than_documented(service_settings: Sett
         found = list(schema.get_all_operations())
         operations = [result.ok() for result in found if isinstance(result, Ok)]
         assert len(operations) == len(found) > 0
+        turns = callers(url)
         for operation in operations:
             declare_examples(url)
-            _holds(operation, str(EXAMPLES[Kind(tag)]["name"]) if tag in list(Kind) else "1")
+            _holds(operation, str(EXAMPLES[Kind(tag)]["name"]) if tag in list(Kind) else "1", turns)
 
 
-def _holds(operation: Operation, known: str) -> None:
+def _holds(operation: Operation, known: str, turns: Iterator[dict[str, str]]) -> None:
     cases = st.one_of(
         operation.as_strategy(generation_mode=GenerationMode.POSITIVE),
         operation.as_strategy(generation_mode=GenerationMode.NEGATIVE),
@@ -106,6 +128,6 @@ def _holds(operation: Operation, known: str) -> None:
     def check(case: schemathesis.Case[Any], *, exists: bool) -> None:
         if exists:
             case.path_parameters = dict.fromkeys(case.path_parameters, known)
-        case.call_and_validate(headers=HEADERS, checks=CHECKS)
+        case.call_and_validate(headers=next(turns), checks=CHECKS)
 
     check()
