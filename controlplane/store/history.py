@@ -22,9 +22,12 @@ _CHANGED = """
 
 _HEAD = f"SELECT r.id, r.created_at, r.author, r.source, r.message, ({_CHANGED}) AS objects FROM revision r"
 
+# Also of one's own revisions it is not told that they changed something of somebody else.
 _ABOUT = """
-    r.id IN (SELECT c.revision_id FROM revision_change c WHERE c.kind = {} AND c.object_id IN (
-        SELECT n.object_id FROM revision_change n WHERE n.kind = {} AND n.name = {}))"""
+    r.id IN (SELECT c.revision_id FROM revision_change c
+        WHERE c.kind = {} AND ($1::uuid IS NULL OR c.tenant_id = $1) AND c.object_id IN (
+            SELECT n.object_id FROM revision_change n
+            WHERE n.kind = {} AND n.name = {} AND ($1::uuid IS NULL OR n.tenant_id = $1)))"""
 
 # What another tenant had, before the object changed hands, is nobody else's business.
 _BEFORE = """

@@ -4,6 +4,7 @@ from collections.abc import Collection
 from typing import cast
 from uuid import UUID
 
+from controlplane.core.access import Reach
 from controlplane.core.key_models import not_allowed
 from controlplane.core.spec import KeySpec, QueueSpec
 from controlplane.errors import Problem
@@ -16,7 +17,7 @@ _PAIRS = """
     WHERE l.queue_id = ANY($1) AND k.spec ? 'models'"""
 
 
-async def closed_keys(connection: Connection, queues: Collection[UUID]) -> list[Problem]:
+async def closed_keys(connection: Connection, queues: Collection[UUID], reach: Reach | None) -> list[Problem]:
     """Keys that open one of these queues and do not allow a model of it.
 
     Asked when everything is written: one document may change the queue and the key.
@@ -36,5 +37,7 @@ async def closed_keys(connection: Connection, queues: Collection[UUID]) -> list[
         key, queue = cast(KeySpec, specs[pair["key_id"]]), cast(QueueSpec, specs[pair["queue_id"]])
         if message := not_allowed(key, queue):
             remedy = "add the model to the key first, or take the queue from it"
-            problems.append(Problem("members", f"the models of key {key.name} forbid it: {message}", remedy))
+            theirs = reach is None or key.tenant == reach.tenant
+            whose = f"key {key.name}" if theirs else "a key of somebody else"
+            problems.append(Problem("members", f"the models of {whose} forbid it: {message}", remedy))
     return problems

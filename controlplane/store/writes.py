@@ -56,7 +56,7 @@ class Change:
     async def finish(self) -> None:
         """The last thing before the commit: what was done goes into the audit. Raises InvalidSpec."""
         queues = {entry.object_id for entry in self._done if entry.kind == Kind.QUEUE and entry.after}
-        if queues and (problems := await closed_keys(self.connection, queues)):
+        if queues and (problems := await closed_keys(self.connection, queues, self.reach)):
             raise InvalidSpec("keys would be closed by this", problems=problems)
         await add_to_audit(self.connection, self.sealer, self.author, self._done)
 

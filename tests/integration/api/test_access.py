@@ -165,6 +165,16 @@ ATTACKS: Mapping[str, tuple[str, str, Mapping[str, Any] | None]] = {
     "change by id": ("PATCH", "/api/v1/queues/{queue}", {"labels": {"a": "b"}}),
     "change what is shared": ("PATCH", "/api/v1/providers/openai-main", {"labels": {"a": "b"}}),
     "remove": ("DELETE", "/api/v1/keys/rival-key", None),
+    "rotate a key": ("POST", "/api/v1/keys/rival-key/rotate", {"overlap": "0"}),
+    "history of an object": ("GET", "/api/v1/revisions?object=queue/rival-queue", None),
+    "history of somebody": ("GET", "/api/v1/revisions?author=rival-admin", None),
+    "audit of an object": ("GET", "/api/v1/audit?object=key/rival-key", None),
+    "audit of somebody": ("GET", "/api/v1/audit?author=rival-admin", None),
+    "verify the audit": ("GET", "/api/v1/audit/verify", None),
+    "heal everybody's gateways": ("POST", "/api/v1/drift/heal", {}),
+    "plan over another's": ("POST", "/api/v1/plan", {"keys": [{"name": "rival-key"}]}),
+    "plan with another's": ("POST", "/api/v1/plan", {"keys": [{"name": "mine", "queues": ["rival-queue"]}]}),
+    "export a source of another": ("GET", "/api/v1/export?source=of-rival", None),
     "move one's queue to another": ("PATCH", "/api/v1/queues/acme-queue", {"tenant": "rival"}),
     "take a queue by its name": ("POST", "/api/v1/queues", {"name": "rival-queue", "members": MEMBERS}),
     "take a queue by its id": (
@@ -216,13 +226,44 @@ async def test_two_tenants_attack_each_other_and_get_nothing(api: httpx.AsyncCli
             sent = {**body, "id": queue["id"]} if body and body.get("id") else body
             answer = await acme.request(method, path, json=sent)
             found = answer.json() if answer.content else {}
-            nothing = answer.status_code >= 400 or found.get("items") == []
+            nothing = answer.status_code >= 400 or found.get("items", found.get("documents")) == []
             assert nothing, (name, answer.status_code, answer.text)
             assert answer.status_code < 500, name
             assert queue["members"][0]["name"] == "main"
             assert "rival-queue" not in answer.text or "rival-queue" in str((path, sent)), name
         after = {each: (await api.get(f"/api/v1/{each}")).text for each in before}
     assert after == before
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("queues?name_prefix=r", "keys?label=of", "providers?source=default", "accounts", "tenants"),
+        *("queues?cursor=cml2YWwtcHJvdmlkZXI", "keys?cursor=cml2YWw&limit=1", "providers?limit=500"),
+        *("revisions", "revisions?source=default", "audit", "audit?action=create", "audit/export", "export"),
+        *("drift", "gateways", "whoami", "revisions/1", "revisions/1/diff"),
+    ],
+)
+async def test_no_filter_and_no_cursor_names_another_tenants_things(
+    api: httpx.AsyncClient, path: str
+) -> None:
+    await two_tenants(api)
+    await api.patch("/api/v1/keys/rival-key", json={"labels": {"of": "rival"}})
+    async with signed(api, role="admin", tenant="rival"), signed(api, role="admin", tenant="acme") as acme:
+        answer = await acme.get(f"/api/v1/{path}")
+        assert answer.status_code in (200, 400, 404), answer.text
+        assert "rival" not in answer.text
+
+
+async def test_a_key_of_another_tenant_that_forbids_a_model_is_not_named(api: httpx.AsyncClient) -> None:
+    await two_tenants(api)
+    key = {"queues": ["acme-queue", "rival-queue"], "models": ["gpt-4o-mini"]}
+    assert (await api.patch("/api/v1/keys/rival-key", json=key)).status_code == 200
+    members = [{**MEMBERS[0], "model": "gpt-4o"}]
+    async with signed(api, role="editor", tenant="acme") as acme:
+        answer = await acme.patch("/api/v1/queues/acme-queue", json={"members": members})
+        assert answer.status_code == 422
+        assert "rival" not in answer.text
 
 
 async def test_what_a_tenants_editor_declares_is_the_tenants(api: httpx.AsyncClient) -> None:

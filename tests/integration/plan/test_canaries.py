@@ -31,12 +31,13 @@ async def planted(world: World, ctl: Ctl, file: File) -> list[str]:
         redis = {"redis_url": f"redis://:{REDIS_PASSWORD}@127.0.0.1:1/0"}
         (await api.patch("/api/v1/gateways/edge", json=redis)).raise_for_status()
         made = (await api.post("/api/v1/keys", json={"name": "made-up", "queues": ["support"]})).json()["key"]
+        another = (await api.post("/api/v1/keys/made-up/rotate")).json()["key"]
         await api.post("/api/v1/accounts", json={"name": "anna", "role": "viewer"})
         token = (await api.post("/api/v1/accounts/anna/tokens", json={})).json()["text"]
         session = (await api.post("/auth/session", json={"token": token})).cookies["sluice_session"]
         await in_wrong_places(api)
     held = [PROVIDER_KEY, OLD_PROVIDER_KEY, CLIENT_KEY, ADMIN_KEY, REDIS_PASSWORD, WRONG_PLACE, TOKEN]
-    return [*held, made, token, session]
+    return [*held, made, another, token, session]
 
 
 async def in_wrong_places(api: httpx.AsyncClient) -> None:
