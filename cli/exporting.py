@@ -8,7 +8,7 @@ from controlplane.core.secrets import MASK
 
 Value = dict[str, Any]  # Any: a document as the service shows it
 
-_SECRETS = {"providers": "api_key", "keys": "key"}
+_SECRETS = {"providers": "api_key", "rules": "api_key", "keys": "key"}
 _LOOKS_LIKE_A_REFERENCE = re.compile(r"\$\{(?=env:|file:)")
 
 

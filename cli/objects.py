@@ -15,6 +15,7 @@ class Plural(StrEnum):
     """The kinds of declared objects."""
 
     QUEUES = "queues"
+    RULES = "rules"
     PROVIDERS = "providers"
     KEYS = "keys"
     TENANTS = "tenants"

@@ -62,6 +62,7 @@ def rendered(objects: tuple[GatewayObject, ...], texts: Mapping[str, str] | None
 def secret_texts(declaration: Declaration) -> dict[str, str]:
     """Every secret that the declaration holds, by the name of its handle."""
     held = [("provider", each.name, "api_key", each.api_key) for each in declaration.document.providers]
+    held += [("rule", each.name, "api_key", each.api_key) for each in declaration.document.rules]
     held += [("key", each.name, "key", each.key) for each in declaration.document.keys]
     return {
         f"{kind}/{derived_id(kind, name)}/{place}": value.get_secret_value()

@@ -16,7 +16,7 @@ from controlplane.core.secrets import MASK, is_gateway_reference
 from controlplane.core.spec import Document
 from controlplane.errors import InvalidSpec, Problem
 
-_SECRETS = {"providers": "api_key", "keys": "key"}
+_SECRETS = {"providers": "api_key", "rules": "api_key", "keys": "key"}
 _LITERAL = "write ${env:NAME} or ${file:PATH}, or allow it with --allow-literal-secrets"
 _MEND = "mend it"
 _LONG = 12

@@ -36,6 +36,14 @@ EXAMPLES: Mapping[Kind, Part] = {
         "members": [{"name": "main", "provider": "openai-main", "model": "gpt-4o-mini"}],
         "limits": [{"tokens": 500000, "per": "1h"}, {"concurrency": 32}],
     },
+    Kind.RULE: {
+        "name": "weather",
+        "path": "/weather",
+        "target": "https://weather.example/v2",
+        "strip_path": True,
+        "methods": ["GET"],
+        "limits": [{"requests": 600, "per": "1m", "by": "key"}, {"concurrency": 32}],
+    },
     Kind.KEY: {"name": "acme-web", "queues": ["support"]},
     Kind.GATEWAY: {"name": "edge", "admin_url": "http://127.0.0.1:9180", "admin_key": "$env://APISIX_KEY"},
 }
@@ -165,7 +173,7 @@ def _state_paths() -> Part:
             ),
         },
     }
-    for kind in (Kind.PROVIDER, Kind.QUEUE, Kind.KEY):
+    for kind in (Kind.PROVIDER, Kind.QUEUE, Kind.RULE, Kind.KEY):
         summary = f"objects of a {kind} on every gateway"
         paths[f"{PREFIX}/{kind.plural}/{{ref}}/objects"] = {
             "parameters": [_ref(kind)],

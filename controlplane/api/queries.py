@@ -12,7 +12,12 @@ from controlplane.store.records import Kind, Query
 
 LARGEST_PAGE = 500
 _FILTERS = ("limit", "cursor", "name_prefix", "source", "label")
-_OWN_FILTERS = {Kind.PROVIDER: ("type",), Kind.QUEUE: ("tenant",), Kind.KEY: ("tenant",)}
+_OWN_FILTERS = {
+    Kind.PROVIDER: ("type",),
+    Kind.QUEUE: ("tenant",),
+    Kind.RULE: ("tenant",),
+    Kind.KEY: ("tenant",),
+}
 _ETAGS = re.compile(r'\s*(?:W/)?"[\x21\x23-\x7e]*"\s*(?:,\s*(?:W/)?"[\x21\x23-\x7e]*"\s*)*')
 _VERSION = re.compile(r'(?<!W/)"([0-9]{1,18})"')
 

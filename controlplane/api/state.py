@@ -17,7 +17,7 @@ from controlplane.core.policies import policy_id
 from controlplane.core.report import above_report, enforcement_report
 from controlplane.store.records import Kind
 
-_WITH_OBJECTS = (Kind.PROVIDER, Kind.QUEUE, Kind.KEY)
+_WITH_OBJECTS = (Kind.PROVIDER, Kind.QUEUE, Kind.RULE, Kind.KEY)
 
 
 @get("/queues/{ref:str}/enforcement", name="queue_enforcement")

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 
-from controlplane.core.desired import DesiredState, Key, Provider, Queue
+from controlplane.core.desired import DesiredState, Key, Provider, Queue, Rule
+from controlplane.core.rules import RuleAccess
 from controlplane.core.spec import Access, ProviderType
 from controlplane.errors import Problem
 
@@ -47,6 +48,13 @@ class Admission:
             if provider.spec.type is not ProviderType.BEDROCK and not owners & self._refused:
                 yield provider
 
+    def rules(self) -> Iterator[Rule]:
+        """The forwarding rules that the gateway is given."""
+        for name, rule in sorted(self.desired.rules.items()):
+            owners = {("rules", name), ("tenants", rule.spec.tenant)}
+            if rule.spec.enabled and not owners & self._refused:
+                yield rule
+
     def openers(self, queue: Queue) -> list[str] | None:
         """The consumers that a queue lets in; None where it lets in everybody."""
         if self._is_suspended(queue.spec.tenant):
@@ -61,6 +69,25 @@ class Admission:
             return []
         return self._opening.get(("providers", provider.spec.name), [])
 
+    def rule_callers(self, rule: Rule) -> list[str] | None:
+        """The consumers that may call a rule; None where everybody may."""
+        spec = rule.spec
+        if self._is_suspended(spec.tenant):
+            return []
+        if spec.access is RuleAccess.OPEN:
+            return None
+        listed = self._opening.get(("rules", spec.name), [])
+        if spec.access is RuleAccess.KEYS:
+            return listed
+        return list(dict.fromkeys([*self._of_tenant.get(spec.tenant, []), *listed]))
+
+    @cached_property
+    def _of_tenant(self) -> dict[str | None, list[str]]:
+        found: dict[str | None, list[str]] = {}
+        for key in self.keys:
+            found.setdefault(key.spec.tenant, []).append(consumer_name(key))
+        return found
+
     @cached_property
     def _opening(self) -> dict[tuple[str, str], list[str]]:
         found: dict[tuple[str, str], list[str]] = {}
@@ -71,6 +98,8 @@ class Admission:
                 found.setdefault(("queues", name), []).append(consumer_name(key))
             for name in key.spec.providers:
                 found.setdefault(("providers", name), []).append(consumer_name(key))
+            for name in key.spec.rules:
+                found.setdefault(("rules", name), []).append(consumer_name(key))
         return found
 
     def _is_suspended(self, tenant: str | None) -> bool:

@@ -21,7 +21,7 @@ from controlplane.core.addresses import (
     queue_addresses,
 )
 from controlplane.core.admission import Admission, consumer_name
-from controlplane.core.compiled import EVERY_QUEUE, Compiled
+from controlplane.core.compiled import EVERY_QUEUE, EVERY_RULE, Compiled
 from controlplane.core.contexts import (
     ConsumerContext,
     Context,
@@ -30,10 +30,12 @@ from controlplane.core.contexts import (
     Labels,
     PolicyContext,
     RouteContext,
+    RuleServiceContext,
     ServiceContext,
 )
-from controlplane.core.desired import DesiredState, Key, Provider, Queue
+from controlplane.core.desired import DesiredState, Key, Provider, Queue, Rule
 from controlplane.core.enforcement import Placements
+from controlplane.core.forwarding import Forwarding, forwarding_of, rule_problems
 from controlplane.core.instances import direct_instance, member_instance
 from controlplane.core.key_models import KeyModels, model_problems, models_of
 from controlplane.core.levels import LEVELS_HEADER, SLOTS, STRATEGIES, service_id
@@ -52,6 +54,7 @@ from controlplane.core.policies import (
 )
 from controlplane.core.render import Renderer
 from controlplane.core.rotation import OldText
+from controlplane.core.rule_contexts import FORWARDING_SERVICE, RuleCompiler
 from controlplane.core.secrets import Secret
 from controlplane.core.spec import Balancer, MemberSpec, QueueSpec
 
@@ -77,6 +80,10 @@ class Target:
         """The hosts under which what a tenant owns is served; none means every host."""
         return hosts(desired.tenants.get(tenant) if tenant else None, self.base_domain)
 
+    def rule_hosts(self, rule: Rule, desired: DesiredState) -> list[str]:
+        """The hosts that a forwarding rule answers for; none means every host."""
+        return list(rule.spec.hosts) or self.hosts(rule.spec.tenant, desired)
+
 
 class Compiler:
     """Compiles for one gateway."""
@@ -101,7 +108,9 @@ class Compiler:
         queues = desired.queues.items()
         placed = {name: place_among(queue, above, abilities, memory) for name, queue in queues}
         of_queues = (item for each in placed.values() for item in each.problems)
-        problems = (*of_queues, *above.problems(), *model_problems(desired))
+        served = {name: self._target.rule_hosts(rule, desired) for name, rule in desired.rules.items()}
+        of_rules = rule_problems(desired, hosts=served)
+        problems = (*of_queues, *above.problems(), *model_problems(desired), *of_rules)
         admission = Admission(desired, problems, moment)
         made: dict[str, tuple[GatewayObject, ...]] = {}
 
@@ -121,6 +130,12 @@ class Compiler:
                 self._target.hosts(provider.spec.tenant, desired),
             )
             keep(f"provider {provider.spec.name}", self.provider, provider, *inputs)
+        for rule in admission.rules():
+            callers = admission.rule_callers(rule)
+            ways = (forwarding_of(rule, desired), callers, self._target.rule_hosts(rule, desired))
+            keep(f"rule {rule.spec.name}", self.rule, *ways)
+        if desired.rules:
+            keep(EVERY_RULE, self.forwarding_service)
         for key in admission.keys:
             models, old_texts = models_of(key, desired), key.old_texts_at(moment)
             keep(f"key {key.spec.name}", self.key, key, above.of_key(key), models, old_texts)
@@ -149,6 +164,26 @@ class Compiler:
             rejection=REJECTION,
             pins={("plugins", "ai-rate-limiting", "rules"): rules},
         )
+
+    def forwarding_service(self) -> list[Context]:
+        """The service that all forwarding rules share."""
+        service = RuleServiceContext(
+            ObjectKey(Kind.SERVICE, FORWARDING_SERVICE),
+            self._labels(OWN_SOURCE),
+            EVERY_RULE,
+            strip_headers=self._renderer.text("lua/strip_headers.lua"),
+            retry_after=self._renderer.text("lua/retry_after.lua"),
+        )
+        return [service]
+
+    def rule(
+        self, forwarding: Forwarding, consumers: Sequence[str] | None, served: Sequence[str]
+    ) -> list[Context]:
+        """A forwarding rule: its policy, and the route to its target."""
+        rule = forwarding.rule
+        labels = self._labels(rule.source, rule.spec.name)
+        made = RuleCompiler(forwarding, labels, self._target.counters)
+        return [made.policy(consumers), made.route(served)]
 
     def queue(
         self, queue: Queue, desired: DesiredState, placed: Placed, consumers: Sequence[str] | None

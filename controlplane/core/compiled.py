@@ -14,6 +14,9 @@ from controlplane.errors import Problem
 EVERY_QUEUE = "every queue"
 """What the shared services serve."""
 
+EVERY_RULE = "every rule"
+"""What the service that forwarding rules share serves."""
+
 
 @dataclass(frozen=True)
 class Compiled:

@@ -86,7 +86,7 @@ class PolicyContext(Context):
 
     consumers: Sequence[str] | None
     """The consumers that are let in; None lets in everybody."""
-    set_headers: Mapping[str, str]
+    set_headers: Mapping[str, str | Secret]
     remove_headers: Sequence[str]
     counters: CounterStore
     counts: Sequence[Mapping[str, str | int]] = ()
@@ -97,6 +97,9 @@ class PolicyContext(Context):
     budgets: Sequence[Mapping[str, Any]] = ()  # Any: the limits of token-budget
     output_cap: int | None = None
     guards: Mapping[str, Any] = field(default_factory=dict)  # Any: configurations of plugins, by name
+    rewrite: Mapping[str, Any] = field(default_factory=dict)  # Any: what proxy-rewrite does with an address
+    rejection: str | None = None
+    """What is said when a limit is used up; without it the service says so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +123,36 @@ class RouteContext(Context):
     exhausted: Sequence[Any] | None = None  # Any: a nested expression of the gateway
     """When every member is used up, the gateway says 503; this expression recognises that case."""
     rejection: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RuleServiceContext(Context):
+    """What the routes of all forwarding rules share."""
+
+    strip_headers: str
+    retry_after: str
+
+    @property
+    def template(self) -> str:
+        return "rule_service.json.j2"
+
+
+@dataclass(frozen=True, slots=True)
+class RuleRouteContext(Context):
+    """The addresses of a forwarding rule, and its target."""
+
+    uris: Sequence[str]
+    priority: int
+    service: str
+    plugin_config: str
+    hosts: Sequence[str]
+    methods: Sequence[str]
+    """Every method without one."""
+    upstream: Mapping[str, Any]  # Any: an upstream as the gateway takes it
+
+    @property
+    def template(self) -> str:
+        return "rule_route.json.j2"
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,16 +7,17 @@ from uuid import UUID
 
 from pydantic import SecretStr
 
-from controlplane.core.desired import DesiredState, Key, Provider, Queue, Tenant, derived_id
+from controlplane.core.desired import DesiredState, Key, Provider, Queue, Rule, Tenant, derived_id
 from controlplane.core.diff import Digest, FieldChange
 from controlplane.core.fields import first_fields, spec_differences
 from controlplane.core.plan import Action
+from controlplane.core.rules import RuleSpec
 from controlplane.core.safety import Refusal
 from controlplane.core.secrets import MASK, GatewaySecret, Secret, SecretRef, is_gateway_reference
 from controlplane.core.spec import Document, KeySpec, ProviderSpec, QueueSpec, TenantSpec
 from controlplane.errors import Problem
 
-Item = Provider | Tenant | Queue | Key
+Item = Provider | Tenant | Queue | Key | Rule
 T = TypeVar("T", bound=Item)
 _UNMADE = "made up when it is applied"
 
@@ -67,6 +68,7 @@ def declare(
         work.lay("tenant", document.tenants, current.tenants, work.tenant, prune=prune),
         work.lay("queue", document.queues, current.queues, work.queue, prune=prune),
         work.lay("key", document.keys, current.keys, work.key, prune=prune),
+        work.lay("rule", document.rules, current.rules, work.rule, prune=prune),
     )
     changes = tuple(work.changes)
     problems = (*work.problems, *dangling(changes, (state, beside or DesiredState())))
@@ -134,11 +136,18 @@ class _Overlay:
             "key": None,
             "queues": tuple(sorted(spec.queues)),
             "providers": tuple(sorted(spec.providers)),
+            "rules": tuple(sorted(spec.rules)),
         }
         made = secret or SecretRef(f"key/{object_id}/key", _UNMADE)
         # Whoever writes a key's text means that one, and none that it had before.
         old_texts = before.old_texts if before and before.secret == made else ()
         return Key(object_id, spec.model_copy(update=update), cast(SecretRef, made), self._source, old_texts)
+
+    def rule(self, spec: RuleSpec, before: Rule | None) -> Rule:
+        object_id = before.id if before else derived_id("rule", spec.name)
+        secret = self._secret("rule", spec.name, object_id, "api_key", spec.api_key, before)
+        bare = spec.model_copy(update={"api_key": None}) if spec.api_key else spec
+        return Rule(object_id, bare, secret, self._source)
 
     def _secret(
         self,
@@ -147,7 +156,7 @@ class _Overlay:
         object_id: UUID,
         place: str,
         value: SecretStr | None,
-        before: Provider | Key | None,
+        before: Provider | Key | Rule | None,
     ) -> Secret | None:
         """The handle of a secret; what is `***` or left out stays as it was."""
         text = value.get_secret_value() if value is not None else MASK
@@ -198,20 +207,21 @@ def _same(before: Item, after: Item) -> bool:
 
 def secret_of(item: Item) -> tuple[str, Secret | None] | None:
     """The name of an item's secret field, and the handle of what it holds."""
-    if isinstance(item, Provider):
+    if isinstance(item, Provider | Rule):
         return "api_key", item.secret
     return ("key", item.secret) if isinstance(item, Key) else None
 
 
 def references(item: Item) -> Iterator[tuple[str, str, str]]:
     """What a declaration refers to: the field, the kind and the name."""
-    if isinstance(item, Provider | Queue | Key) and item.spec.tenant:
+    if isinstance(item, Provider | Queue | Key | Rule) and item.spec.tenant:
         yield "tenant", "tenant", item.spec.tenant
     if isinstance(item, Queue):
         for position, member in enumerate(item.spec.members):
             yield f"members[{position}].provider", "provider", member.provider
     if isinstance(item, Key):
-        for kind, names in (("queue", item.spec.queues), ("provider", item.spec.providers)):
+        opened = {"queue": item.spec.queues, "provider": item.spec.providers, "rule": item.spec.rules}
+        for kind, names in opened.items():
             for position, name in enumerate(names):
                 yield f"{kind}s[{position}]", kind, name
 
@@ -237,9 +247,10 @@ def still_used(changes: Iterable[DeclaredChange], state: DesiredState) -> Iterat
     gone = {(change.kind, change.name) for change in changes if change.action is Action.DELETE}
     if not gone:
         return
-    for kind, items in (("provider", state.providers), ("queue", state.queues), ("key", state.keys)):
+    for kind in ("provider", "queue", "key", "rule"):
+        items = named(state, kind)
         for name, item in items.items():
-            for _, target, used in references(cast(Item, item)):
+            for _, target, used in references(item):
                 if (target, used) in gone:
                     message = f"is still used by {kind} {name} of source {item.source!r}"
                     remedy = f"keep it in the file, or remove it from the {kind} first"

@@ -9,6 +9,7 @@ from datetime import datetime
 from uuid import UUID, uuid5
 
 from controlplane.core.rotation import OldText, next_end
+from controlplane.core.rules import RuleSpec
 from controlplane.core.secrets import Secret
 from controlplane.core.spec import KeySpec, ProviderSpec, QueueSpec, TenantSpec
 
@@ -45,6 +46,16 @@ class Queue:
 
 
 @dataclass(frozen=True, slots=True)
+class Rule:
+    """A forwarding rule; `spec.api_key` is always None here, `secret` stands for it."""
+
+    id: UUID
+    spec: RuleSpec
+    secret: Secret | None = None
+    source: str = "default"
+
+
+@dataclass(frozen=True, slots=True)
 class Key:
     """A key; `spec.key` is always None here, `secret` stands for it."""
 
@@ -72,6 +83,7 @@ class DesiredState:
     tenants: Mapping[str, Tenant] = field(default_factory=dict)
     queues: Mapping[str, Queue] = field(default_factory=dict)
     keys: Mapping[str, Key] = field(default_factory=dict)
+    rules: Mapping[str, Rule] = field(default_factory=dict)
 
     def next_end(self, moment: datetime) -> datetime | None:
         """When something of it ends next, although nobody changes anything."""

@@ -3,10 +3,11 @@
 from collections.abc import Iterator, Sequence
 
 from controlplane.core.declaring import DeclaredChange
-from controlplane.core.desired import Key, Queue
+from controlplane.core.desired import Key, Queue, Rule
 from controlplane.core.diff import FieldChange
 from controlplane.core.limits import Limit
 from controlplane.core.plan import Action
+from controlplane.core.rules import RuleAccess
 from controlplane.core.spec import Access, QueueSpec
 
 
@@ -23,11 +24,15 @@ def _warnings(change: DeclaredChange) -> Iterator[str]:
     if after is None or before is None:
         if isinstance(after, Queue):
             yield from _opens(None, after.spec)
+        if isinstance(after, Rule) and after.spec.access is RuleAccess.OPEN:
+            yield "opens the rule to anybody who reaches the gateway"
         return
     yield from limit_changes("the limit", before.spec.limits, after.spec.limits)
     if isinstance(before, Queue) and isinstance(after, Queue):
         yield from _opens(before.spec, after.spec)
         yield from _members(before.spec, after.spec)
+    if isinstance(before, Rule) and isinstance(after, Rule):
+        yield from _rule(before, after)
     if isinstance(before, Key) and isinstance(after, Key):
         yield from _key(before, after)
 
@@ -35,6 +40,8 @@ def _warnings(change: DeclaredChange) -> Iterator[str]:
 def _goes(change: DeclaredChange) -> Iterator[str]:
     if change.kind == "queue":
         yield "calls to this queue are answered 404 from then on"
+    elif change.kind == "rule":
+        yield "calls to this rule are answered 404 from then on"
     elif change.kind == "key":
         yield "calls with this key are answered 401 from then on"
 
@@ -54,6 +61,15 @@ def _members(before: QueueSpec, after: QueueSpec) -> Iterator[str]:
     usable = [name for name, member in new.items() if member.weight]
     if len(usable) == 1 and sum(bool(member.weight) for member in old.values()) > 1:
         yield f"leaves {usable[0]} as the last member: there is nothing to fall back to"
+
+
+def _rule(before: Rule, after: Rule) -> Iterator[str]:
+    if after.spec.access is RuleAccess.OPEN and before.spec.access is not RuleAccess.OPEN:
+        yield "opens the rule to anybody who reaches the gateway"
+    if before.spec.enabled and not after.spec.enabled:
+        yield "calls to this rule are answered 404 from then on"
+    if before.spec.target != after.spec.target:
+        yield "sends the calls somewhere else"
 
 
 def _key(before: Key, after: Key) -> Iterator[str]:

@@ -4,6 +4,7 @@ from typing import Any
 from uuid import UUID
 
 from controlplane.core.desired import derived_id
+from controlplane.core.rules import RuleSpec
 from controlplane.core.secrets import MASK
 from controlplane.core.spec import KeySpec, ProviderSpec, QueueSpec, TenantSpec
 
@@ -12,7 +13,9 @@ Value = dict[str, Any]  # Any: a declaration as JSON
 _SECRETS = ("api_key", "key")
 
 
-def declaration_of(spec: ProviderSpec | TenantSpec | QueueSpec | KeySpec, object_id: UUID) -> Value:
+def declaration_of(
+    spec: ProviderSpec | TenantSpec | QueueSpec | RuleSpec | KeySpec, object_id: UUID
+) -> Value:
     """The declaration of one object, its fields in the order of the grammar.
 
     A stored secret is `***`, which stands for itself when it is applied again; a reference that a gateway

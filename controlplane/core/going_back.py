@@ -6,14 +6,14 @@ from typing import TypeVar, cast
 from uuid import UUID
 
 from controlplane.core.declaring import DeclaredChange, Item, Wanted, dangling, named, secret_of, still_used
-from controlplane.core.desired import DesiredState, Key, Provider, Queue, Tenant
+from controlplane.core.desired import DesiredState, Key, Provider, Queue, Rule, Tenant
 from controlplane.core.diff import FieldChange
 from controlplane.core.fields import first_fields, spec_differences
 from controlplane.core.plan import Action
 from controlplane.core.safety import Refusal, too_many
 
 T = TypeVar("T", bound=Item)
-_KINDS = ("provider", "tenant", "queue", "key")
+_KINDS = ("provider", "tenant", "queue", "key", "rule")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +48,7 @@ def go_back(ways: Sequence[WayBack], current: DesiredState, *, allow_mass_delete
         cast(Mapping[str, Tenant], _laid("tenant", current.tenants, wanted)),
         cast(Mapping[str, Queue], _laid("queue", current.queues, wanted)),
         cast(Mapping[str, Key], _laid("key", current.keys, wanted)),
+        cast(Mapping[str, Rule], _laid("rule", current.rules, wanted)),
     )
     gone = [
         change

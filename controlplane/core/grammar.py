@@ -78,6 +78,8 @@ def _each(part: Part, change: Callable[[Part], Part]) -> Part:
             made[word] = _each(made[word], change)
     if "anyOf" in made:
         made["anyOf"] = [_each(branch, change) for branch in made["anyOf"]]
+    if "discriminator" in made:
+        made["oneOf"] = [_each(branch, change) for branch in made["oneOf"]]
     return change(made)
 
 

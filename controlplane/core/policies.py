@@ -32,10 +32,12 @@ _REMAINING = "sent_http_x_ai_ratelimit_remaining"
 
 
 @dataclass
-class _Headers:
+class SetHeaders:
     """The headers that a route sets, gathered limit by limit."""
 
     values: dict[str, str] = field(default_factory=dict)
+    owner: str = QUEUE_HEADER
+    """The header that is always there, and says whose limits they are."""
 
     def variable(self, header: str, value: str) -> str:
         """Set a header and name the variable that reads it."""
@@ -58,14 +60,14 @@ def queue_policy(
     labels: Labels,
 ) -> PolicyContext:
     """The context of the plugin_config that all routes of the queue share."""
-    headers = _Headers({QUEUE_HEADER: queue.id.hex, **level_headers(above)})
+    headers = SetHeaders({QUEUE_HEADER: queue.id.hex, **level_headers(above)})
     for placement in placements.of(Mechanism.LEVEL):
         _set_level(headers, queue, placement)
     if placements.of(Mechanism.LEVEL):
         headers.values[LEVELS_HEADER] = "1"
-    counts = [_count_rule(headers, item) for item in placements.of(Mechanism.COUNT)]
-    concurrency = [_concurrency_rule(headers, item) for item in placements.of(Mechanism.CONCURRENCY)]
-    buckets = [_bucket(headers, item) for item in placements.of(Mechanism.BUCKET)]
+    counts = [count_rule(headers, item) for item in placements.of(Mechanism.COUNT)]
+    concurrency = [concurrency_rule(headers, item) for item in placements.of(Mechanism.CONCURRENCY)]
+    buckets = [bucket_of(headers, item) for item in placements.of(Mechanism.BUCKET)]
     members = [_member_rule(headers, item) for item in placements.of(Mechanism.MEMBER)]
     budgets = budget_limits(queue, placements.of(Mechanism.BUDGET))
     guards = guard_plugins(queue.spec.guards, queue.spec.name)
@@ -98,7 +100,7 @@ def queue_policy(
     )
 
 
-def _set_level(headers: _Headers, queue: Queue, placement: Placement) -> None:
+def _set_level(headers: SetHeaders, queue: Queue, placement: Placement) -> None:
     slot, limit = placement.slot, placement.limit
     assert slot is not None  # noqa: S101 - a level always has its slot
     headers.values[slot.scope_header] = f"{queue.id.hex}.{limit.window_s}" + _who(limit)
@@ -115,7 +117,7 @@ def _who(limit: Limit) -> str:
     return ""
 
 
-def _scope(headers: _Headers, limit: Limit) -> str:
+def _scope(headers: SetHeaders, limit: Limit) -> str:
     """A rule's key: one that always resolves, or the gateway would skip the rule."""
     if limit.by == "key":
         return "key:${consumer_name}"
@@ -123,14 +125,14 @@ def _scope(headers: _Headers, limit: Limit) -> str:
         # A missing header must not switch the limit off: our own header is always there.
         variable = headers.variable(f"X-Sluice-By-{limit.header.title()}", f".$http_{_var(limit.header)}")
         return f"{limit.header}:${{{variable}}}"
-    return f"all:${{{headers.variable(QUEUE_HEADER, headers.values[QUEUE_HEADER])}}}"
+    return f"all:${{{headers.variable(headers.owner, headers.values[headers.owner])}}}"
 
 
 def _var(header: str) -> str:
     return header.replace("-", "_")
 
 
-def _count_rule(headers: _Headers, placement: Placement) -> dict[str, str | int]:
+def count_rule(headers: SetHeaders, placement: Placement) -> dict[str, str | int]:
     limit = placement.limit
     variable = headers.variable(f"X-Sluice-Requests-{placement.number}", str(limit.amount))
     assert limit.window_s is not None  # noqa: S101 - limit-count holds fixed windows only
@@ -143,12 +145,12 @@ def _count_rule(headers: _Headers, placement: Placement) -> dict[str, str | int]
     }
 
 
-def _concurrency_rule(headers: _Headers, placement: Placement) -> dict[str, str | int]:
+def concurrency_rule(headers: SetHeaders, placement: Placement) -> dict[str, str | int]:
     variable = headers.variable(f"X-Sluice-Concurrency-{placement.number}", str(placement.limit.amount))
     return {"conn": f"${{{variable} ?? 1}}", "burst": 0, "key": _scope(headers, placement.limit)}
 
 
-def _bucket(headers: _Headers, placement: Placement) -> dict[str, str | float]:
+def bucket_of(headers: SetHeaders, placement: Placement) -> dict[str, str | float]:
     limit = placement.limit
     assert limit.refill_per_s is not None  # noqa: S101 - only a bucket is placed here
     return {
@@ -159,7 +161,7 @@ def _bucket(headers: _Headers, placement: Placement) -> dict[str, str | float]:
     }
 
 
-def _member_rule(headers: _Headers, placement: Placement) -> dict[str, str | int]:
+def _member_rule(headers: SetHeaders, placement: Placement) -> dict[str, str | int]:
     member, limit = placement.member, placement.limit
     assert member is not None  # noqa: S101 - a member's limit always has its member
     assert limit.window_s is not None  # noqa: S101 - and a window

@@ -17,7 +17,7 @@ from controlplane.core.text import NAME_PATTERN, visible
 from controlplane.errors import Problem
 
 _NAME = re.compile(NAME_PATTERN)
-NAMED = ("providers", "tenants", "queues", "keys")
+NAMED = ("providers", "tenants", "queues", "rules", "keys")
 _ANY_REMEDY = "change it so that this holds"
 
 # What pydantic calls it -> what is wrong, and how to mend it; braces are filled from the error's context.
@@ -50,6 +50,8 @@ _WORDS = {
     "model_type": ("must be an object", "write names and values between { and }"),
     "uuid_type": ("must be a UUID", "write one such as 2f1c1e1e-6f0e-4d5a-9d5a-51c1ce000001"),
     "uuid_parsing": ("must be a UUID", "write one such as 2f1c1e1e-6f0e-4d5a-9d5a-51c1ce000001"),
+    "union_tag_invalid": ("must have a `name` that is one of {expected_tags}", "write one of those"),
+    "union_tag_not_found": ("has no `name`, which says what it is", "add it"),
     "timezone_aware": ("must name its time zone", "write a time such as 2030-01-31T12:00:00Z"),
 }
 
@@ -70,10 +72,17 @@ def field_path(loc: Sequence[int | str], data: object) -> str:
             data = data[step] if isinstance(data, list | tuple) and step < len(data) else None
             name = data.get("name") if isinstance(data, dict) and depth == 1 and loc[0] in NAMED else None
             path += f".{name}" if isinstance(name, str) and _NAME.fullmatch(name) else f"[{step}]"
+        elif _is_tag(step, data):
+            continue
         else:
             data = data.get(step) if isinstance(data, dict) else None
             path += f".{visible(step)}"
     return path.removeprefix(".")
+
+
+def _is_tag(step: str, data: object) -> bool:
+    """Whether the step only says which of several models a value was taken for: its name says so, too."""
+    return isinstance(data, dict) and step not in data and data.get("name") == step
 
 
 def nearest(word: str, known: Sequence[str]) -> str | None:
@@ -111,11 +120,27 @@ def _model_at(model: type[BaseModel], loc: Sequence[int | str]) -> type[BaseMode
     for step in loc:
         if isinstance(step, int):
             current = next(iter(get_args(current)), None)
+            current = current if len(_alternatives(current)) > 1 else _bare(current)
+            continue
+        if len(found := _alternatives(current)) > 1:
+            current = next((one for one in found if step in _tags(one)), None)
         else:
             fields = current.model_fields if _is_model(current) else {}
             current = fields[step].annotation if step in fields else None
         current = _bare(current)
     return current if _is_model(current) else None
+
+
+def _alternatives(annotation: Any) -> tuple[Any, ...]:  # Any: an annotation may be anything
+    """The models of which a value is one."""
+    bare = get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
+    parts = get_args(bare) if get_origin(bare) in (Union, UnionType) else (bare,)
+    return tuple(part for part in parts if _is_model(part))
+
+
+def _tags(model: type[BaseModel]) -> tuple[Any, ...]:
+    """The names by which a value is taken for this model."""
+    return get_args(model.model_fields["name"].annotation)
 
 
 def _bare(annotation: Any) -> Any:  # Any: an annotation may be anything

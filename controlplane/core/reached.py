@@ -8,7 +8,7 @@ from controlplane.core.declaring import Item, Wanted, named
 from controlplane.core.desired import DesiredState
 from controlplane.core.plan import Action
 
-KINDS = ("provider", "tenant", "queue", "key")
+KINDS = ("provider", "tenant", "queue", "key", "rule")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +55,7 @@ def reached(state: DesiredState, reach: Reach) -> Reached:
         {},
         of_tenant(state.queues),  # type: ignore[arg-type]
         of_tenant(state.keys),  # type: ignore[arg-type]
+        of_tenant(state.rules),  # type: ignore[arg-type]
     )
     shared = {name: item for name, item in state.providers.items() if item.spec.shared}
     tenants = {name: item for name, item in state.tenants.items() if name == reach.tenant}

@@ -13,7 +13,9 @@ SHORTEST = 6
 
 def secrets_of(document: Document) -> Iterator[str]:
     """The plain text of every secret that a document declares."""
-    held = [provider.api_key for provider in document.providers] + [key.key for key in document.keys]
+    held = [provider.api_key for provider in document.providers]
+    held += [rule.api_key for rule in document.rules]
+    held += [key.key for key in document.keys]
     for value in held:
         text = value.get_secret_value() if value is not None else MASK
         if text != MASK and not is_gateway_reference(text):

@@ -1,4 +1,4 @@
-"""What users declare: providers, tenants, queues with their members, and keys.
+"""What users declare: providers, tenants, queues with their members, rules, and keys.
 
 One grammar for YAML, REST and the dashboard. A secret is plain text only here, on its way in; the
 store seals it, and everything behind the store sees a handle (`controlplane.core.desired`).
@@ -10,9 +10,11 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, Field, StrictBool, model_validator
 
+from controlplane.core.chain import Plugins
 from controlplane.core.claims import ATTRIBUTES, Claims
 from controlplane.core.declared import Declared, Endpoint, Labels, Limits, own_name, unique
 from controlplane.core.guards import Guards
+from controlplane.core.rules import RuleSpec
 from controlplane.core.text import ApiKey, HeaderName, ModelName, Name, SecretText, Text
 
 MEMBERS_EACH = 64
@@ -121,6 +123,8 @@ class TenantSpec(Declared):
     """Its queues are closed and its keys open nothing, until it is taken back."""
     limits: Limits = ()
     """Over all its queues and keys; `by: team`, `rolegroup`, `role` or `user` counts each of them apart."""
+    required_plugins: Plugins = ()
+    """What is put in front of the plugins of every rule of the tenant."""
     labels: Labels = Field(default_factory=dict)
     protect: StrictBool = False
 
@@ -193,6 +197,8 @@ class KeySpec(Declared):
     """The providers that the key may call directly, past any queue's limits."""
     models: Annotated[tuple[ModelName, ...], Field(max_length=256)] = ()
     """The models that may answer its calls, whatever it opens; any without one."""
+    rules: Annotated[tuple[Name, ...], Field(max_length=1000)] = ()
+    """The forwarding rules that the key opens."""
     key: ApiKey | None = None
     """The key's own text, where it exists already; made up where it is left out."""
     expires_at: AwareDatetime | None = None
@@ -210,6 +216,7 @@ class KeySpec(Declared):
         unique(list(self.queues), "the queue")
         unique(list(self.providers), "the provider")
         unique(list(self.models), "the model")
+        unique(list(self.rules), "the rule")
         return self
 
 
@@ -222,6 +229,7 @@ class Document(Declared):
     providers: tuple[ProviderSpec, ...] = ()
     tenants: tuple[TenantSpec, ...] = ()
     queues: tuple[QueueSpec, ...] = ()
+    rules: tuple[RuleSpec, ...] = ()
     keys: tuple[KeySpec, ...] = ()
 
     @model_validator(mode="before")
@@ -237,5 +245,6 @@ class Document(Declared):
         unique([item.name for item in self.providers], "the provider")
         unique([item.name for item in self.tenants], "the tenant")
         unique([item.name for item in self.queues], "the queue")
+        unique([item.name for item in self.rules], "the rule")
         unique([item.name for item in self.keys], "the key")
         return self

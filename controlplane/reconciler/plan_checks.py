@@ -8,6 +8,7 @@ from controlplane.core.above import Above
 from controlplane.core.access import Reach
 from controlplane.core.declaring import Wanted
 from controlplane.core.desired import DesiredState
+from controlplane.core.forwarding import rule_problems
 from controlplane.core.placing import unenforceable
 from controlplane.core.plan import Action
 from controlplane.core.reached import KINDS, Reached
@@ -38,9 +39,10 @@ def pruned(
 ) -> tuple[Refusal, ...]:
     if not options.prune:
         return ()
-    kinds = (current.providers, current.tenants, current.queues, current.keys)
+    kinds = (current.providers, current.tenants, current.queues, current.rules, current.keys)
     owned = sum(item.source == document.source for items in kinds for item in items.values())
-    declared = sum(map(len, (document.providers, document.tenants, document.queues, document.keys)))
+    sections = (document.providers, document.tenants, document.queues, document.rules, document.keys)
+    declared = sum(map(len, sections))
     deletes = [str(change) for change in wanted.changes if change.action is Action.DELETE]
     return prune_refusals(
         document.source,
@@ -62,7 +64,11 @@ def unenforced(wanted: Wanted, gateways: Sequence[GatewayRecord]) -> tuple[Probl
         queues |= above.queues_under(kind.removesuffix("s"), name)
     able = reduce(Abilities.__or__, (gateway.abilities for gateway in gateways)) if gateways else OURS
     found = unenforceable(wanted.state, sorted(queues), able)
-    about = changed | {("queues", name) for name in queues}
+    tenants = {name for kind, name in changed if kind == "tenants"}
+    rules = {name for name, rule in wanted.state.rules.items() if rule.spec.tenant in tenants}
+    rules |= {name for kind, name in changed if kind == "rules"}
+    found += tuple(rule_problems(wanted.state, new=rules))
+    about = changed | {("queues", name) for name in queues} | {("rules", name) for name in rules}
     return tuple(problem for problem in found if tuple(problem.field.split(".")[:2]) in about)
 
 

@@ -117,6 +117,7 @@ def _sections(document: Document) -> list[tuple[Kind, tuple[Spec, ...]]]:
         (Kind.TENANT, document.tenants),
         (Kind.PROVIDER, document.providers),
         (Kind.QUEUE, document.queues),
+        (Kind.RULE, document.rules),
         (Kind.KEY, document.keys),
     ]
 
@@ -143,6 +144,8 @@ def rows_document(kind: Kind, spec: Spec) -> documents.Document:
     if isinstance(spec, KeySpec):
         document["queues"] = sorted(spec.queues)
         document["providers"] = sorted(spec.providers)
+        if spec.rules:
+            document["rules"] = sorted(spec.rules)
     for member in document.get("members", ()):
         member.setdefault("limits", [])
     return document

@@ -6,8 +6,9 @@ from datetime import datetime
 from typing import TypeVar, cast
 from uuid import UUID
 
-from controlplane.core.desired import DesiredState, Key, Provider, Queue, Tenant
+from controlplane.core.desired import DesiredState, Key, Provider, Queue, Rule, Tenant
 from controlplane.core.rotation import OldText
+from controlplane.core.rules import RuleSpec
 from controlplane.core.secrets import SecretRef
 from controlplane.core.spec import KeySpec, QueueSpec, TenantSpec
 from controlplane.store import documents, rows
@@ -16,7 +17,7 @@ from controlplane.store.records import Kind
 from controlplane.store.rows import Row
 from controlplane.store.writes import provider_of
 
-Item = TypeVar("Item", Provider, Tenant, Queue, Key)
+Item = TypeVar("Item", Provider, Tenant, Queue, Rule, Key)
 
 _MOST_CHANGES = 500
 """With more objects than this to read one by one, reading everything is quicker."""
@@ -48,6 +49,7 @@ async def _everything(connection: Connection, revision: int) -> DesiredState:
         {row.name: _tenant(row) for row in await rows.fetch(connection, Kind.TENANT, "true")},
         {row.name: _queue(row) for row in await rows.fetch(connection, Kind.QUEUE, "true")},
         {row.name: _key(row) for row in await rows.fetch(connection, Kind.KEY, "true")},
+        {row.name: _rule(row) for row in await rows.fetch(connection, Kind.RULE, "true")},
     )
 
 
@@ -75,6 +77,7 @@ async def _updated(connection: Connection, state: DesiredState, newest: int) -> 
         _merged(state.tenants, changed[Kind.TENANT], [_tenant(row) for row in await fresh(Kind.TENANT)]),
         _merged(state.queues, changed[Kind.QUEUE], [_queue(row) for row in await fresh(Kind.QUEUE)]),
         _merged(state.keys, changed[Kind.KEY], [_key(row) for row in await fresh(Kind.KEY)]),
+        _merged(state.rules, changed[Kind.RULE], [_rule(row) for row in await fresh(Kind.RULE)]),
     )
 
 
@@ -86,12 +89,13 @@ def _merged(before: "dict[str, Item] | object", changed: set[UUID], fresh: list[
     return kept | {item.spec.name: item for item in fresh}
 
 
-def item_of(kind: Kind, row: Row) -> Provider | Tenant | Queue | Key:
+def item_of(kind: Kind, row: Row) -> Provider | Tenant | Queue | Rule | Key:
     """A row as the pure part sees it."""
-    makers: dict[Kind, Callable[[Row], Provider | Tenant | Queue | Key]] = {
+    makers: dict[Kind, Callable[[Row], Provider | Tenant | Queue | Rule | Key]] = {
         Kind.PROVIDER: provider_of,
         Kind.TENANT: _tenant,
         Kind.QUEUE: _queue,
+        Kind.RULE: _rule,
         Kind.KEY: _key,
     }
     return makers[kind](row)
@@ -105,6 +109,12 @@ def _tenant(row: Row) -> Tenant:
 def _queue(row: Row) -> Queue:
     spec = cast(QueueSpec, documents.bare_spec_of(Kind.QUEUE, row.document, row.id))
     return Queue(row.id, spec, row.source)
+
+
+def _rule(row: Row) -> Rule:
+    spec = cast(RuleSpec, documents.bare_spec_of(Kind.RULE, row.document, row.id))
+    secret = documents.handle(Kind.RULE, row.id, "api_key", row.secrets)
+    return Rule(row.id, spec, secret, row.source)
 
 
 def _key(row: Row) -> Key:

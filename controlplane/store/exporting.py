@@ -5,13 +5,14 @@ from typing import Any, cast
 
 from controlplane.core.access import Reach
 from controlplane.core.exporting import declaration_of
+from controlplane.core.rules import RuleSpec
 from controlplane.core.spec import KeySpec, ProviderSpec, QueueSpec, TenantSpec
 from controlplane.store import documents, rows
 from controlplane.store.database import Connection
 from controlplane.store.reaching import found_by
 from controlplane.store.records import Kind
 
-_KINDS = (Kind.TENANT, Kind.PROVIDER, Kind.QUEUE, Kind.KEY)
+_KINDS = (Kind.TENANT, Kind.PROVIDER, Kind.QUEUE, Kind.RULE, Kind.KEY)
 Document = Mapping[str, Any]  # Any: a declaration as JSON
 
 
@@ -24,7 +25,7 @@ async def export(connection: Connection, reach: Reach | None, source: str | None
         where, values = found_by(kind, reach, to_write=True)
         for row in await rows.fetch(connection, kind, where, *values, tail="ORDER BY o.name"):
             spec = cast(
-                TenantSpec | ProviderSpec | QueueSpec | KeySpec,
+                TenantSpec | ProviderSpec | QueueSpec | RuleSpec | KeySpec,
                 documents.spec_of(kind, row.document, row.secrets, row.id),
             )
             sections = found.setdefault(row.source, {})

@@ -6,10 +6,11 @@ from uuid import UUID
 
 from controlplane.core.abilities import Abilities
 from controlplane.core.above import platform_problems
-from controlplane.core.desired import DesiredState, Provider, Queue, Tenant
+from controlplane.core.desired import DesiredState, Provider, Queue, Rule, Tenant
 from controlplane.core.desired import Key as DesiredKey
 from controlplane.core.gateways import GatewaySpec
 from controlplane.core.placing import unenforceable
+from controlplane.core.rules import RuleSpec
 from controlplane.core.secrets import SecretRef
 from controlplane.core.spec import KeySpec, ProviderSpec, QueueSpec, TenantSpec
 from controlplane.errors import Problem
@@ -22,6 +23,7 @@ _OPENERS = "o.id IN (SELECT key_id FROM key_queue WHERE queue_id = $1)"
 _USERS = "o.id IN (SELECT queue_id FROM member WHERE provider_id = $1)"
 _TENANT_S = """o.tenant_id = $1 OR o.id IN (
     SELECT l.queue_id FROM key_queue l JOIN key k ON k.id = l.key_id WHERE k.tenant_id = $1)"""
+_SAME_PATH = "o.spec->>'path' = $1"
 _NAMED = "o.name = ANY($1)"
 
 
@@ -40,13 +42,21 @@ async def among_neighbours(connection: Connection, spec: Spec, object_id: UUID) 
     if isinstance(spec, ProviderSpec):
         found = await rows.fetch(connection, Kind.QUEUE, _USERS, object_id)
         return DesiredState(providers={spec.name: Provider(object_id, spec, None)}, queues=_queues(found))
+    if isinstance(spec, RuleSpec):
+        rules = _rules(await rows.fetch(connection, Kind.RULE, _SAME_PATH, spec.path))
+        beside = {name: rule for name, rule in rules.items() if rule.id != object_id}
+        owners = {spec.tenant, *(rule.spec.tenant for rule in beside.values())}
+        return DesiredState(
+            tenants=await _tenants(connection, owners), rules={**beside, spec.name: Rule(object_id, spec)}
+        )
     if isinstance(spec, TenantSpec):
         own = {spec.name: Tenant(object_id, spec)}
+        rules = _rules(await rows.fetch(connection, Kind.RULE, "o.tenant_id = $1", object_id))
         if not spec.limits:
-            return DesiredState(tenants=own)
+            return DesiredState(tenants=own, rules=rules)
         found = await rows.fetch(connection, Kind.QUEUE, _TENANT_S, object_id)
         keys = await rows.fetch(connection, Kind.KEY, "o.tenant_id = $1", object_id)
-        return DesiredState(tenants=own, queues=_queues(found), keys=_keys(keys))
+        return DesiredState(tenants=own, queues=_queues(found), keys=_keys(keys), rules=rules)
     if isinstance(spec, KeySpec):
         found = await rows.fetch(connection, Kind.QUEUE, _NAMED, list(spec.queues))
         return DesiredState(
@@ -96,6 +106,10 @@ def _keys(found: Iterable[Row]) -> dict[str, DesiredKey]:
     return {
         row.name: DesiredKey(row.id, cast(KeySpec, _bare(Kind.KEY, row)), SecretRef("", "")) for row in found
     }
+
+
+def _rules(found: Iterable[Row]) -> dict[str, Rule]:
+    return {row.name: Rule(row.id, cast(RuleSpec, _bare(Kind.RULE, row))) for row in found}
 
 
 def _bare(kind: Kind, row: Row) -> Spec:

@@ -3,6 +3,7 @@
 from uuid import UUID
 
 from controlplane.core.access import Reach
+from controlplane.core.rules import RuleSpec
 from controlplane.core.spec import KeySpec, ProviderSpec, QueueSpec
 from controlplane.errors import Forbidden, InvalidSpec, Problem
 from controlplane.store.database import Connection
@@ -11,11 +12,12 @@ from controlplane.store.rows import Names
 
 _OWN = "o.tenant_id = $1"
 _OWN_OR_SHARED = "o.tenant_id = $1 OR o.spec->'shared' = 'true'"
-_OWNED = (Kind.PROVIDER, Kind.QUEUE, Kind.KEY)
+_OWNED = (Kind.PROVIDER, Kind.QUEUE, Kind.RULE, Kind.KEY)
 _READ = {
     Kind.TENANT: "o.id = $1",
     Kind.PROVIDER: _OWN_OR_SHARED,
     Kind.QUEUE: _OWN,
+    Kind.RULE: _OWN,
     Kind.KEY: _OWN,
     Kind.GATEWAY: "$1::uuid IS NOT NULL",  # all of them; the API shows their names and states only
 }
@@ -37,7 +39,7 @@ def writable(kind: Kind, reach: Reach | None, spec: Spec) -> Spec:
     """The declaration, as somebody with that reach may make it: of their own tenant. Raises Forbidden."""
     if reach is None:
         return spec
-    if not isinstance(spec, ProviderSpec | QueueSpec | KeySpec):
+    if not isinstance(spec, ProviderSpec | QueueSpec | RuleSpec | KeySpec):
         raise _not_theirs(kind)
     if spec.tenant not in (None, reach.tenant):
         problem = Problem("tenant", "is not yours", f"leave it out, or write {reach.tenant}")
@@ -71,8 +73,12 @@ async def within(connection: Connection, reach: Reach | None, spec: Spec, names:
         f"SELECT o.name, o.id FROM queue o WHERE {_OWN} AND o.id = ANY($2)",
         *(reach.tenant_id, list(names.queues.values())),
     )
+    rules = await connection.fetch(
+        f"SELECT o.name, o.id FROM rule o WHERE {_OWN} AND o.id = ANY($2)",
+        *(reach.tenant_id, list(names.rules.values())),
+    )
     tenants = {name: found for name, found in names.tenants.items() if found == reach.tenant_id}
-    return Names(dict(providers), tenants, dict(queues))
+    return Names(dict(providers), tenants, dict(queues), dict(rules))
 
 
 def _not_theirs(kind: Kind) -> Forbidden:

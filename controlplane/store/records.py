@@ -8,9 +8,10 @@ from typing import Generic, TypeVar
 from uuid import UUID
 
 from controlplane.core.gateways import GatewaySpec
+from controlplane.core.rules import RuleSpec
 from controlplane.core.spec import KeySpec, ProviderSpec, QueueSpec, TenantSpec
 
-Spec = ProviderSpec | TenantSpec | QueueSpec | KeySpec | GatewaySpec
+Spec = ProviderSpec | TenantSpec | QueueSpec | RuleSpec | KeySpec | GatewaySpec
 S = TypeVar("S", bound=Spec)
 
 
@@ -20,6 +21,7 @@ class Kind(StrEnum):
     TENANT = "tenant"
     PROVIDER = "provider"
     QUEUE = "queue"
+    RULE = "rule"
     KEY = "key"
     GATEWAY = "gateway"
 
@@ -40,11 +42,13 @@ _MODELS: dict[Kind, type[Spec]] = {
     Kind.PROVIDER: ProviderSpec,
     Kind.TENANT: TenantSpec,
     Kind.QUEUE: QueueSpec,
+    Kind.RULE: RuleSpec,
     Kind.KEY: KeySpec,
     Kind.GATEWAY: GatewaySpec,
 }
 _SECRET_FIELDS = {
     Kind.PROVIDER: ("api_key",),
+    Kind.RULE: ("api_key",),
     Kind.KEY: ("key",),
     Kind.GATEWAY: ("admin_key", "redis_url"),
 }

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterator
 from uuid import UUID
 
+from controlplane.core.rules import RuleSpec
 from controlplane.core.spec import KeySpec, ProviderSpec, QueueSpec
 from controlplane.errors import Problem
 from controlplane.store.database import Connection
@@ -20,9 +21,12 @@ _REFERRERS = {
         SELECT 'queue ' || name FROM queue WHERE tenant_id = $1
         UNION SELECT 'provider ' || name FROM provider WHERE tenant_id = $1
         UNION SELECT 'key ' || name FROM key WHERE tenant_id = $1
+        UNION SELECT 'rule ' || name FROM rule WHERE tenant_id = $1
         UNION SELECT 'account ' || name FROM account WHERE tenant_id = $1 ORDER BY 1""",
     Kind.QUEUE: "SELECT 'key ' || k.name FROM key_queue l JOIN key k ON k.id = l.key_id "
     "WHERE l.queue_id = $1 ORDER BY 1",
+    Kind.RULE: "SELECT 'key ' || k.name FROM key_rule l JOIN key k ON k.id = l.key_id "
+    "WHERE l.rule_id = $1 ORDER BY 1",
 }
 
 
@@ -33,6 +37,7 @@ async def names_for(connection: Connection, spec: Spec) -> Names:
         providers=await _ids(connection, Kind.PROVIDER, wanted[Kind.PROVIDER]),
         tenants=await _ids(connection, Kind.TENANT, wanted[Kind.TENANT]),
         queues=await _ids(connection, Kind.QUEUE, wanted[Kind.QUEUE]),
+        rules=await _ids(connection, Kind.RULE, wanted[Kind.RULE]),
     )
 
 
@@ -41,19 +46,21 @@ def referred(spec: Spec) -> dict[Kind, set[str]]:
     providers: set[str] = set()
     tenants: set[str] = set()
     queues: set[str] = set()
-    if isinstance(spec, ProviderSpec | QueueSpec | KeySpec) and spec.tenant:
+    rules: set[str] = set()
+    if isinstance(spec, ProviderSpec | QueueSpec | RuleSpec | KeySpec) and spec.tenant:
         tenants.add(spec.tenant)
     if isinstance(spec, QueueSpec):
         providers |= {member.provider for member in spec.members}
     if isinstance(spec, KeySpec):
         queues |= set(spec.queues)
         providers |= set(spec.providers)
-    return {Kind.PROVIDER: providers, Kind.TENANT: tenants, Kind.QUEUE: queues}
+        rules |= set(spec.rules)
+    return {Kind.PROVIDER: providers, Kind.TENANT: tenants, Kind.QUEUE: queues, Kind.RULE: rules}
 
 
 def dangling(spec: Spec, names: Names) -> Iterator[Problem]:
     """References that lead nowhere, each with its field."""
-    tenant = spec.tenant if isinstance(spec, ProviderSpec | QueueSpec | KeySpec) else None
+    tenant = spec.tenant if isinstance(spec, ProviderSpec | QueueSpec | RuleSpec | KeySpec) else None
     if tenant and tenant not in names.tenants:
         yield _missing("tenant", "tenant", tenant)
     if isinstance(spec, QueueSpec):
@@ -67,6 +74,9 @@ def dangling(spec: Spec, names: Names) -> Iterator[Problem]:
         for position, name in enumerate(spec.providers):
             if name not in names.providers:
                 yield _missing(f"providers[{position}]", "provider", name)
+        for position, name in enumerate(spec.rules):
+            if name not in names.rules:
+                yield _missing(f"rules[{position}]", "rule", name)
 
 
 async def referrers(connection: Connection, kind: Kind, object_id: UUID) -> list[str]:

@@ -24,7 +24,7 @@ from controlplane.store.rotating import last_secrets, rotated_since
 from controlplane.store.rows import Row
 from controlplane.store.writes import Change, changed_fields
 
-_KINDS = (Kind.TENANT, Kind.PROVIDER, Kind.QUEUE, Kind.KEY)
+_KINDS = (Kind.TENANT, Kind.PROVIDER, Kind.QUEUE, Kind.RULE, Kind.KEY)
 _NO_TIME = datetime.fromtimestamp(0, UTC)
 
 _FIRST_CHANGES = """
@@ -44,6 +44,7 @@ _LINKS = {
     Kind.KEY: (
         "DELETE FROM key_queue WHERE key_id = ANY($1)",
         "DELETE FROM key_provider WHERE key_id = ANY($1)",
+        "DELETE FROM key_rule WHERE key_id = ANY($1)",
     ),
 }
 _UNIQUE = {Kind.TENANT: ", subdomain = NULL", Kind.KEY: ", lookup = id::text"}
@@ -166,7 +167,7 @@ def _renamed(document: dict[str, Any], kind: str, was: str, name: str) -> dict[s
     if kind == Kind.TENANT and document.get("tenant") == was:
         return {**document, "tenant": name}
     changed = dict(document)
-    if f"{kind}s" in document and kind in (Kind.QUEUE, Kind.PROVIDER):
+    if f"{kind}s" in document and kind in (Kind.QUEUE, Kind.PROVIDER, Kind.RULE):
         changed[f"{kind}s"] = [name if item == was else item for item in document[f"{kind}s"]]
     if kind == Kind.PROVIDER and "members" in document:
         changed["members"] = [

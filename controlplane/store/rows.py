@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 
 from controlplane.core.gateways import GatewaySpec
 from controlplane.core.limits import Limit
+from controlplane.core.rules import RuleSpec
 from controlplane.core.spec import KeySpec, ProviderSpec, QueueSpec, TenantSpec
 from controlplane.store.database import Connection
 from controlplane.store.documents import Document, Secrets, document_of, old_lookups
@@ -33,7 +34,9 @@ _PARTS = {
     Kind.QUEUE: f"'limits', {_OWN_LIMITS}, 'members', {_MEMBERS}, 'tenant', {_TENANT}",
     Kind.KEY: f"'limits', {_OWN_LIMITS}, 'tenant', {_TENANT}, "
     f"'queues', {_NAMES.format(link='key_queue', target='queue')}, "
-    f"'providers', {_NAMES.format(link='key_provider', target='provider')}",
+    f"'providers', {_NAMES.format(link='key_provider', target='provider')}, "
+    f"'rules', nullif({_NAMES.format(link='key_rule', target='rule')}, '[]')",
+    Kind.RULE: f"'limits', {_OWN_LIMITS}, 'tenant', {_TENANT}",
     Kind.GATEWAY: "",
 }
 
@@ -79,6 +82,7 @@ class Names:
     providers: Mapping[str, UUID]
     tenants: Mapping[str, UUID]
     queues: Mapping[str, UUID]
+    rules: Mapping[str, UUID]
 
 
 async def write(
@@ -105,7 +109,7 @@ async def write(
     }
     if isinstance(spec, TenantSpec):
         columns["subdomain"] = spec.subdomain
-    if isinstance(spec, ProviderSpec | QueueSpec | KeySpec):
+    if isinstance(spec, ProviderSpec | QueueSpec | RuleSpec | KeySpec):
         columns["tenant_id"] = names.tenants[spec.tenant] if spec.tenant else None
     if lookup is not None:
         columns["lookup"] = lookup
@@ -133,7 +137,7 @@ def _own_part(kind: Kind, spec: Spec) -> Document:
     """What is kept in the object's own row."""
     apart = {"name"}
     if kind is not Kind.GATEWAY:
-        apart |= {"limits", "members", "tenant", "queues", "providers"}
+        apart |= {"limits", "members", "tenant", "queues", "providers", "rules"}
     return {name: value for name, value in document_of(kind, spec).items() if name not in apart}
 
 
@@ -190,6 +194,7 @@ async def _write_members(connection: Connection, queue: UUID, spec: QueueSpec, n
 async def _write_links(connection: Connection, key: UUID, spec: KeySpec, names: Names) -> None:
     await connection.execute("DELETE FROM key_queue WHERE key_id = $1", key)
     await connection.execute("DELETE FROM key_provider WHERE key_id = $1", key)
+    await connection.execute("DELETE FROM key_rule WHERE key_id = $1", key)
     await connection.executemany(
         "INSERT INTO key_queue (key_id, queue_id) VALUES ($1, $2)",
         [(key, names.queues[name]) for name in spec.queues],
@@ -197,4 +202,8 @@ async def _write_links(connection: Connection, key: UUID, spec: KeySpec, names: 
     await connection.executemany(
         "INSERT INTO key_provider (key_id, provider_id) VALUES ($1, $2)",
         [(key, names.providers[name]) for name in spec.providers],
+    )
+    await connection.executemany(
+        "INSERT INTO key_rule (key_id, rule_id) VALUES ($1, $2)",
+        [(key, names.rules[name]) for name in spec.rules],
     )

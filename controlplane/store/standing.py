@@ -9,6 +9,7 @@ from controlplane.store.records import GatewayStatus, HeldObject
 _OF_TENANT = """declared_by IN (
     SELECT 'provider ' || name FROM provider WHERE tenant_id = $5
     UNION ALL SELECT 'queue ' || name FROM queue WHERE tenant_id = $5
+    UNION ALL SELECT 'rule ' || name FROM rule WHERE tenant_id = $5
     UNION ALL SELECT 'key ' || name FROM key WHERE tenant_id = $5)"""
 
 

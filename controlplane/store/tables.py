@@ -103,7 +103,7 @@ class Member(Base, table=True):
 
 
 class DeclaredLimit(Base, table=True):
-    """A limit of a provider, tenant, queue, member or key."""
+    """A limit of a provider, tenant, queue, member, rule or key."""
 
     __tablename__ = "declared_limit"
     __table_args__ = (UniqueConstraint("owner_id", "position"),)
@@ -114,6 +114,12 @@ class DeclaredLimit(Base, table=True):
     position: int
     meter: str = _text()
     spec: Json = _json()
+
+
+class Rule(DeclaredBase, table=True):
+    """Where calls of an HTTP API go."""
+
+    tenant_id: UUID | None = Field(default=None, foreign_key="tenant.id", index=True)
 
 
 class Key(DeclaredBase, table=True):
@@ -143,6 +149,15 @@ class KeyProvider(Base, table=True):
 
     key_id: UUID = _reference("key.id", cascade=True, primary=True)
     provider_id: UUID = Field(foreign_key="provider.id", primary_key=True, index=True)
+
+
+class KeyRule(Base, table=True):
+    """A forwarding rule that a key opens."""
+
+    __tablename__ = "key_rule"
+
+    key_id: UUID = _reference("key.id", cascade=True, primary=True)
+    rule_id: UUID = Field(foreign_key="rule.id", primary_key=True, index=True)
 
 
 class Gateway(DeclaredBase, table=True):

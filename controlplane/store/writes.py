@@ -16,6 +16,7 @@ from controlplane.core.abilities import Abilities
 from controlplane.core.access import Reach
 from controlplane.core.apikeys import RandomSource, new_key
 from controlplane.core.desired import Provider, derived_id
+from controlplane.core.forwarding import rule_problems
 from controlplane.core.gateways import GatewaySpec
 from controlplane.core.placing import unenforceable
 from controlplane.core.secrets import MASK
@@ -174,7 +175,10 @@ class Change:
         top = f"{kind.plural}.{spec.name}."
         return tuple(
             Problem(item.field.removeprefix(top), item.message, item.remedy)
-            for item in unenforceable(state, abilities=await self._able())
+            for item in (
+                *unenforceable(state, abilities=await self._able()),
+                *rule_problems(state, new=[spec.name]),
+            )
             if item.field.startswith(top) or not isinstance(spec, QueueSpec)
         )
 

@@ -1,0 +1,206 @@
+"""The plugins of forwarding rules: what looks at a call on its way to a target and back.
+
+A rule has a chain of them, and a tenant may require some for all its rules. They run by stage, then by
+priority, the lower first.
+"""
+
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, StrictBool, model_validator
+
+from controlplane.core.declared import Declared, Endpoint
+from controlplane.core.guards import LARGEST_BODY, Network, Pattern
+from controlplane.core.json_schemas import JsonSchema
+from controlplane.core.limits import Amount, By, Limit, Window
+from controlplane.core.text import CREDENTIAL_HEADERS, HeaderName, Text
+
+PLUGINS_EACH = 16
+
+
+class Stage(StrEnum):
+    """When a plugin runs, in the order in which a call meets them."""
+
+    PRE_REQUEST = "pre_request"
+    POST_REQUEST = "post_request"
+    PRE_RESPONSE = "pre_response"
+    POST_RESPONSE = "post_response"
+
+
+class Fail(StrEnum):
+    """What happens to a call when a validator cannot be asked in time."""
+
+    CLOSED = "closed"
+    OPEN = "open"
+
+
+class PluginBase(Declared):
+    """What every plugin says of its place in the chain."""
+
+    stage: Stage = Stage.PRE_REQUEST
+    """`pre_request`: before the call is let in; `post_request`: once it is let in, before it is sent on;
+    `pre_response`: the target's answer, before the caller has it; `post_response`: after the answer."""
+    priority: Annotated[int, Field(ge=0, le=1000, strict=True)] = 100
+    """Within a stage, the lower goes first."""
+    enabled: StrictBool = True
+    parallel: StrictBool = False
+    """Plugins of one priority that all say so run at the same time."""
+
+
+class RateLimiterSettings(Declared):
+    """How many requests in which time."""
+
+    limit: Amount
+    window: Window
+    by: By | None = None
+    """One counter for each `key` or `header:NAME`; one for everybody together without it."""
+
+
+class RateLimiter(PluginBase):
+    """Counts requests, and refuses those that are too many."""
+
+    name: Literal["rate_limiter"]
+    settings: RateLimiterSettings
+
+    @model_validator(mode="after")
+    def _stage(self) -> Self:
+        if self.stage is not Stage.PRE_REQUEST:
+            raise ValueError("a rate_limiter counts calls before they are let in; use `stage: pre_request`")
+        return self
+
+    @property
+    def as_limit(self) -> Limit:
+        return Limit(requests=self.settings.limit, per=self.settings.window, by=self.settings.by)
+
+
+class ContentValidatorSettings(Declared):
+    """What may be in a body."""
+
+    json_schema: JsonSchema | None = None
+    """A JSON Schema (draft 7) that the request's body must meet."""
+    max_body_bytes: Annotated[int, Field(ge=1, le=LARGEST_BODY, strict=True)] | None = None
+    deny_patterns: Annotated[tuple[Pattern, ...], Field(max_length=32)] = ()
+    """Regular expressions: what they match in an answer is replaced."""
+    replacement: Annotated[Text, Field(max_length=256)] = "[removed]"
+
+
+class ContentValidator(PluginBase):
+    """Looks at bodies: a request's in `pre_request`, an answer's in `pre_response`."""
+
+    name: Literal["content_validator"]
+    settings: ContentValidatorSettings
+
+    @model_validator(mode="after")
+    def _has_work(self) -> Self:
+        wants = self.settings
+        if self.stage not in (Stage.PRE_REQUEST, Stage.PRE_RESPONSE):
+            raise ValueError(
+                "a content_validator looks at requests or at answers; "
+                "use `stage: pre_request` or `stage: pre_response`"
+            )
+        if self.stage is Stage.PRE_RESPONSE:
+            if not wants.deny_patterns:
+                raise ValueError(
+                    "a content_validator of answers needs `deny_patterns` in its settings; add some"
+                )
+            if wants.json_schema is not None or wants.max_body_bytes is not None:
+                raise ValueError(
+                    "a gateway sends an answer's status before it has read the body; "
+                    "remove `json_schema` and `max_body_bytes`, or use `stage: pre_request`"
+                )
+        elif wants.deny_patterns:
+            raise ValueError(
+                "`deny_patterns` are for answers; use `stage: pre_response`, "
+                "or a `pattern` in `json_schema` for requests"
+            )
+        elif wants.json_schema is None and wants.max_body_bytes is None:
+            raise ValueError("settings check nothing; add `json_schema` or `max_body_bytes`")
+        return self
+
+
+class SecurityValidatorSettings(Declared):
+    """What a request must look like."""
+
+    required_headers: Annotated[tuple[HeaderName, ...], Field(max_length=32)] = ()
+    allow_ips: Annotated[tuple[Network, ...], Field(max_length=256)] = ()
+    """Addresses and networks that may call; all others may not."""
+    deny_ips: Annotated[tuple[Network, ...], Field(max_length=256)] = ()
+    """Addresses and networks that may not call."""
+    max_body_bytes: Annotated[int, Field(ge=1, le=LARGEST_BODY, strict=True)] | None = None
+    json_schema: JsonSchema | None = None
+    """A JSON Schema (draft 7) that the body must meet."""
+
+    @model_validator(mode="after")
+    def _has_work(self) -> Self:
+        if self == SecurityValidatorSettings.model_construct():
+            known = ", ".join(f"`{name}`" for name in SecurityValidatorSettings.model_fields)
+            raise ValueError(f"settings check nothing; add one of {known}")
+        return self
+
+
+class SecurityValidator(PluginBase):
+    """Refuses requests by their headers, their sender or their body."""
+
+    name: Literal["security_validator"]
+    settings: SecurityValidatorSettings
+
+    @model_validator(mode="after")
+    def _stage(self) -> Self:
+        if self.stage is not Stage.PRE_REQUEST:
+            raise ValueError(
+                "a security_validator looks at requests on their way in; use `stage: pre_request`"
+            )
+        return self
+
+
+class ExternalValidatorSettings(Declared):
+    """Who is asked, and what about."""
+
+    url: Endpoint
+    """Asked with POST and a JSON object that tells of the call; 2xx lets it in, 4xx refuses it."""
+    timeout_ms: Annotated[int, Field(ge=10, le=30_000, strict=True)] = 2000
+    """How long it may take to answer."""
+    fail: Fail = Fail.CLOSED
+    """Where it does not answer in time, or with 5xx: `closed` refuses the call, `open` lets it in."""
+    headers: Annotated[tuple[HeaderName, ...], Field(max_length=32)] = ()
+    """The caller's headers that it is told."""
+    send_body: StrictBool = False
+    """Tell it the request's body, too."""
+
+    @model_validator(mode="after")
+    def _no_credentials(self) -> Self:
+        for name in self.headers:
+            if name in CREDENTIAL_HEADERS:
+                raise ValueError(f"{name} carries a credential, which leaves for nobody; remove it")
+        return self
+
+
+class ExternalValidator(PluginBase):
+    """Asks a service of yours over HTTP."""
+
+    name: Literal["external_validator"]
+    settings: ExternalValidatorSettings
+
+    @model_validator(mode="after")
+    def _stage(self) -> Self:
+        if self.stage not in (Stage.PRE_REQUEST, Stage.POST_REQUEST):
+            raise ValueError(
+                "a gateway asks nobody once the target has answered; "
+                "use `stage: pre_request` or `stage: post_request`"
+            )
+        return self
+
+
+Plugin = Annotated[
+    RateLimiter | ContentValidator | SecurityValidator | ExternalValidator, Field(discriminator="name")
+]
+Plugins = Annotated[tuple[Plugin, ...], Field(max_length=PLUGINS_EACH)]
+
+_STAGES = tuple(Stage)
+
+
+def in_order(plugins: Sequence[Plugin]) -> list[tuple[int, Plugin]]:
+    """The enabled plugins as they run, each with its place in the declaration."""
+    found = [(index, plugin) for index, plugin in enumerate(plugins) if plugin.enabled]
+    return sorted(found, key=lambda one: (_STAGES.index(one[1].stage), one[1].priority))
