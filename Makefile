@@ -1,6 +1,6 @@
 # Everything a developer does here is one of these targets; `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help install up down test check lint types imports tests fuzz bench-converge bench-gateway bench-limiter bench-plan bench-strict bench-disconnects soak format lock clean
+.PHONY: help install up down test check lint types imports tests fuzz bench-converge bench-gateway bench-speed bench-limiter bench-plan bench-strict bench-disconnects soak format lock clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -49,7 +49,9 @@ fuzz: $(READY) ## the property tests and schemathesis with EFFORT times the exam
 bench-converge: $(READY) ## time from a REST write to traffic that obeys it
 	@$(BIN)/python -m tests.bench.converge
 
-bench-gateway: $(READY) ## speed of one governed gateway process
+bench-gateway: bench-speed bench-disconnects bench-strict ## the three of them
+
+bench-speed: $(READY) ## speed of one governed gateway process, beside LiteLLM's
 	@$(BIN)/python -m tests.bench.gateway
 
 SIZES ?= 1000 3000 10000

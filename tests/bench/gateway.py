@@ -12,12 +12,15 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from math import nan
 from pathlib import Path
 from typing import Any
 
 import psutil
 
 from tests.bench.traffic import rig
+from tests.bench.traffic.litellm import NAME as PEER
+from tests.bench.traffic.litellm import litellm
 from tests.bench.traffic.load import Load, Outcome
 from tests.bench.traffic.provider import EVENTS
 from tests.fixtures.specs import member
@@ -78,6 +81,8 @@ async def main(rounds: int) -> None:
             await stack.enter_async_context(rig.governed(name, parts, folder, provider_port, counters))
             for name, parts in QUEUES.items()
         ]
+        peer = await stack.enter_async_context(litellm(folder, provider_port, counters))
+        proxies += [peer] if peer is not None else []
         proxies.append(await stack.enter_async_context(rig.floor(BARE, provider_port)))
         for proxy in proxies:
             await rig.apply_load(_load(proxy, 0.5))
@@ -123,6 +128,7 @@ def report(found: Mapping[str, Sequence[Round]], direct_first: float) -> None:
     cores, rounds = psutil.cpu_count(), len(found[BARE])
     print(f"one process, {cores} cores, medians of {rounds} rounds of {SECONDS:.0f} s (load average {load})")
     bare = _middle(found[BARE], lambda one: one.calls.per_second)
+    peer = _middle(found[PEER], lambda one: one.calls.per_second) if PEER in found else nan
     _table(
         f"calls, {CONNECTIONS} connections",
         found,
@@ -132,7 +138,8 @@ def report(found: Mapping[str, Sequence[Round]], direct_first: float) -> None:
             Column("p99 ms", "<=50", 1, lambda one: one.calls.p99),
             Column("CPU us", "<=300", 0, lambda one: one.calls_us),
             Column("RSS MB", "<=120", 0, lambda one: one.megabytes),
-            Column("of bare", "", 2, lambda one: one.calls.per_second / bare),
+            Column("of bare", "", 3, lambda one: one.calls.per_second / bare),
+            Column(f"x {PEER}", "", 1, lambda one: one.calls.per_second / peer),
         ],
     )
     _table(

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import psutil
 
@@ -63,11 +63,14 @@ class Proxy:
 
 @asynccontextmanager
 async def started(
-    arguments: Sequence[str], environ: Mapping[str, str] | None = None
+    arguments: Sequence[str], environ: Mapping[str, str] | None = None, log: BinaryIO | None = None
 ) -> AsyncIterator[asyncio.subprocess.Process]:
-    """A process that is killed at the end of the block."""
+    """A process that is killed at the end of the block; what it prints is read from it, or goes to a log."""
     process = await asyncio.create_subprocess_exec(
-        *arguments, stdout=asyncio.subprocess.PIPE, env=dict(environ) if environ is not None else None
+        *arguments,
+        stdout=asyncio.subprocess.PIPE if log is None else log,
+        stderr=log,
+        env=dict(environ) if environ is not None else None,
     )
     try:
         yield process
