@@ -28,6 +28,11 @@ class Declaration:
         remedy = None if problem.remedy is None else redacted(problem.remedy, hidden)
         return placed(Problem(problem.field, message, remedy), self._place(problem.field))
 
+    @property
+    def references(self) -> set[str]:
+        """Every reference in it, as it is written."""
+        return {text for part in self.parts for text in part.references}
+
     def unnamed_keys(self) -> frozenset[str]:
         """The names of keys that have no text of their own, which the service would make up."""
         return frozenset(key.name for key in self.document.keys if key.key is None)

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from cli.references import References, UnresolvedReference, has_reference
+from cli.references import References, UnresolvedReference, has_reference, references_in
 from cli.sources import Source
 from cli.yaml_nodes import Loc, Position, Reader, YamlProblem
 from controlplane.core.problems import NAMED, field_path, problems_of
@@ -44,6 +44,8 @@ class Part:
     positions: Mapping[Loc, Position] = field(repr=False, default_factory=dict)
     hidden: set[str] = field(repr=False, default_factory=set)
     """What references stand for, and secrets that are written out: never repeated in a message."""
+    references: set[str] = field(default_factory=set)
+    """Every reference, as it is written."""
     problems: list[tuple[Position, Problem]] = field(default_factory=list)
 
     @cached_property
@@ -147,6 +149,7 @@ class _Replacing:
         secret = len(loc) == 3 and _SECRETS.get(str(loc[0])) == loc[2]
         if secret and not self.literal_secrets and not _may_stand(value):
             self.part.complain(here, Problem("", f"{loc[-1]} is written out in the file", _LITERAL))
+        self.part.references |= references_in(value)
         try:
             text = self.references.resolve(value)
         except UnresolvedReference as error:

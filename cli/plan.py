@@ -12,6 +12,7 @@ from cli.apply import AllowMassDelete, File, Literals, Prune
 from cli.session import say, settings
 
 if TYPE_CHECKING:
+    from cli.known import Name
     from cli.plan_text import Paint
 
 Value = dict[str, Any]  # Any: a plan as the service shows it
@@ -49,19 +50,33 @@ def plan(
 
     Exit codes: 0 nothing to do, 1 error, 2 changes, 3 somebody changed a gateway, 4 refused as unsafe.
     """
-    from cli.declaration import read_declaration
-    from cli.planning import exit_code, keep, plan_of
-    from cli.service import connected
+    from cli.known import known_plan, named
+    from cli.planning import exit_code, keep
 
-    declaration = read_declaration(file, os.environ, literal_secrets=allow_literal_secrets)
     options = {"prune": prune, "allow_mass_delete": allow_mass_delete, "refresh": refresh}
-    with connected(settings()) as service:
-        made = plan_of(service, declaration, options)
+    name = named(file, os.environ, literal_secrets=allow_literal_secrets)
+    made = known_plan(settings(), name, options) if name else None
+    if made is None:
+        made = _planned(file, options, name, literal_secrets=allow_literal_secrets)
     if out is not None:
         keep(made, file, out)
         say(f"the plan is kept in {out}")
     show(made, output)
     return exit_code(made)
+
+
+def _planned(
+    file: list[str], options: dict[str, bool], name: "Name | None", *, literal_secrets: bool
+) -> Value:
+    """The plan of the whole declaration, which the service may know again by its name."""
+    from cli.declaration import read_declaration
+    from cli.planning import plan_of
+    from cli.service import connected
+
+    declaration = read_declaration(file, os.environ, literal_secrets=literal_secrets)
+    digest = name.digest if name and name.stands_for(declaration.references) else None
+    with connected(settings()) as service:
+        return plan_of(service, declaration, options, digest)
 
 
 def show(made: Value, output: PlanOutput) -> None:

@@ -3,13 +3,15 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from cli.declaration import Declaration
 from cli.exit_codes import ExitCode
 from cli.private_file import write_private
-from cli.service import Service, ServiceRefused
 from controlplane.errors import InvalidSpec
+
+if TYPE_CHECKING:
+    from cli.declaration import Declaration
+    from cli.service import Service, ServiceRefused
 
 Value = dict[str, Any]  # Any: a plan as the service shows it
 
@@ -17,16 +19,22 @@ FORMAT_VERSION = 1
 _OPTIONS = ("prune", "allow_mass_delete", "refresh")
 
 
-def plan_of(service: Service, declaration: Declaration, options: dict[str, bool]) -> Value:
+def plan_of(
+    service: "Service", declaration: "Declaration", options: dict[str, bool], digest: str | None = None
+) -> Value:
     """What the declaration would change; what is wrong with it is led back to its lines."""
+    from cli.service import ServiceRefused
+
     try:
-        return service.plan(declaration.data, options)
+        return service.plan(declaration.data, options, digest)
     except ServiceRefused as error:
         raise placed(error, declaration) from error
 
 
-def placed(error: ServiceRefused, declaration: Declaration) -> ServiceRefused:
+def placed(error: "ServiceRefused", declaration: "Declaration") -> "ServiceRefused":
     """The service's refusal with file, line and column."""
+    from cli.service import ServiceRefused
+
     return ServiceRefused(
         f"{declaration.file} was not accepted: {error.message}",
         status=error.status,

@@ -23,7 +23,12 @@ class UnresolvedReference(Exception):
 
 def has_reference(text: str) -> bool:
     """Whether some of the text comes from elsewhere."""
-    return any(match["kind"] for match in _REFERENCE.finditer(text))
+    return bool(references_in(text))
+
+
+def references_in(text: str) -> set[str]:
+    """Every reference of a text, as it is written."""
+    return {match[0] for match in _REFERENCE.finditer(text) if match["kind"]}
 
 
 @dataclass(frozen=True)

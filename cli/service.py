@@ -1,16 +1,13 @@
 """The admin service as `ctl` sees it: its REST API, and how to find it."""
 
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeAlias
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import httpx
 
-from controlplane.embedded.home import Home
-from controlplane.embedded.stack_secrets import read_admin_token
-from controlplane.embedded.state import StackState
+from cli.finding import is_local, service_url, token_for
 from controlplane.errors import Problem, SluiceError, Unauthorized, Unavailable
 from controlplane.settings import Settings
 
@@ -20,7 +17,7 @@ TIMEOUT_S = 30.0
 PLAN_TIMEOUT_S = 600.0
 """A first plan of many thousand queues is work for a minute."""
 PAGE = 200
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
+DIGEST_HEADER = "sluice-digest"
 
 
 class ServiceRefused(SluiceError):
@@ -75,9 +72,12 @@ class Service:
         newest = self.get("revisions", limit="1")["items"]
         return int(newest[0]["id"]) if newest else 0
 
-    def plan(self, document: Json, options: Mapping[str, bool]) -> Json:
-        """What a document would change."""
-        return self.call("POST", "plan", json=document, params=_flags(options), timeout=PLAN_TIMEOUT_S)
+    def plan(self, document: Json, options: Mapping[str, bool], digest: str | None = None) -> Json:
+        """What a document would change; the service may keep its digest, and know it by that."""
+        headers = {} if digest is None else {DIGEST_HEADER: digest}
+        return self.call(
+            "POST", "plan", json=document, params=_flags(options), headers=headers, timeout=PLAN_TIMEOUT_S
+        )
 
     def apply(self, document: Json, options: Mapping[str, bool], fingerprint: str) -> Json:
         """Carry out exactly the plan of this fingerprint."""
@@ -121,11 +121,11 @@ def path_of(plural: str, ref: str, *below: str) -> str:
 
 
 @contextmanager
-def connected(settings: Settings, environ: Mapping[str, str] = os.environ) -> Iterator[Service]:
+def connected(settings: Settings) -> Iterator[Service]:
     """The service that the settings name, or the one that runs on this machine."""
     url = service_url(settings)
-    local = urlsplit(url).hostname in LOOPBACK
-    token = _token(settings, environ, local=local)
+    local = is_local(url)
+    token = token_for(settings, local=local)
     with httpx.Client(
         base_url=f"{url.rstrip('/')}/api/v1/",
         headers={"authorization": f"Bearer {token}", "user-agent": "ctl"},
@@ -133,36 +133,6 @@ def connected(settings: Settings, environ: Mapping[str, str] = os.environ) -> It
         trust_env=not local,
     ) as client:
         yield Service(client)
-
-
-def service_url(settings: Settings) -> str:
-    """SLUICE_URL; else the stack that runs in this SLUICE_HOME, whatever its ports; else the usual port."""
-    home = Home.at(settings.home)
-    if settings.url is None and home.supervisor() is not None and (state := StackState.load(home.state_file)):
-        for part in state.parts:
-            if part.name == "service" and part.address:
-                return part.address
-    return settings.service_url
-
-
-def _token(settings: Settings, environ: Mapping[str, str], *, local: bool) -> str:
-    for secret in (settings.token, settings.admin_token):
-        if secret is not None:
-            return secret.get_secret_value()
-    folder = Home.at(settings.home).secrets
-    # The token of this machine's stack is no business of a service elsewhere.
-    token = read_admin_token(folder) if local else None
-    if token is None:
-        raise Unauthorized(
-            f"there is no token for {service_url(settings)}",
-            remedy="SLUICE_TOKEN holds it"
-            + (
-                f"; that of `ctl up` is kept in {folder}, which you cannot read or is not there"
-                if local
-                else ""
-            ),
-        )
-    return token
 
 
 def _origin(client: httpx.Client) -> str:

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
 
-from cli.yaml_nodes import LARGEST_FILE
 from controlplane.errors import InvalidSpec
 
 STDIN = "-"
+LARGEST_FILE = 10_000_000
 _STDIN_LABEL = "<stdin>"
 _ENDINGS = (".yaml", ".yml")
 

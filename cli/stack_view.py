@@ -9,8 +9,8 @@ import typer
 from cli.rendering import table
 from controlplane.embedded.parts import PartStatus, State
 from controlplane.embedded.stack import local_url
-from controlplane.embedded.stack_secrets import ADMIN_TOKEN
 from controlplane.embedded.state import StackState
+from controlplane.embedded.token_file import ADMIN_TOKEN
 from controlplane.settings import Settings
 
 

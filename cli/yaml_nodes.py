@@ -11,7 +11,6 @@ from typing import Any, TypeAlias
 
 import yaml
 
-LARGEST_FILE = 10_000_000
 MOST_VALUES = 500_000
 DEEPEST = 64
 

@@ -21,6 +21,7 @@ from controlplane.api.export import export_router
 from controlplane.api.health import health_router
 from controlplane.api.history import history_router
 from controlplane.api.keys import keys_router
+from controlplane.api.known import KnownDeclarations
 from controlplane.api.metrics import metrics_router
 from controlplane.api.openapi import openapi_router
 from controlplane.api.plans import plans_router
@@ -88,7 +89,14 @@ def create_app(
         lifespan=[_running(background)],
         openapi_config=None,
         request_max_body_size=None,  # the handlers read no more than each of them allows
-        state=State({"service": Service(store, wake, planner), "gate": gate, "sign_in": sign_in}),
+        state=State(
+            {
+                "service": Service(store, wake, planner),
+                "gate": gate,
+                "sign_in": sign_in,
+                "known": KnownDeclarations(),
+            }
+        ),
         logging_config=None,
     )
     # Around everything, for a middleware sees no request that leads nowhere.

@@ -21,7 +21,7 @@ from controlplane.api.openapi_parts import (
     parameter,
     with_errors,
 )
-from controlplane.api.openapi_plans import ADOPT, ADOPTED, METRICS, OPTIONS
+from controlplane.api.openapi_plans import ADOPT, ADOPTED, DIGEST, KNOWN, METRICS, OPTIONS
 from controlplane.api.openapi_schemas import Part, all_of, page_of, ref, schemas, view_name
 from controlplane.api.queries import LARGEST_PAGE, filters_of
 from controlplane.api.resources import PREFIX
@@ -190,6 +190,8 @@ def _document_paths() -> Part:
         parameter("dry_run", "query", flag, "say what would change, change nothing"),
         parameter("fingerprint", "query", stamp, "carry out the plan of this fingerprint, or nothing"),
     ]
+    about = "a name for the document, by which POST /plan/known finds it while it changes nothing"
+    digest = parameter("Sluice-Digest", "header", DIGEST, about)
     example = {
         "version": 1,
         "source": "platform",
@@ -211,7 +213,18 @@ def _document_paths() -> Part:
         },
         f"{PREFIX}/plan": {
             "post": operation(
-                "plan a document", "apply", ref("Plan"), WRITE, body=document, parameters=options
+                "plan a document", "apply", ref("Plan"), WRITE, body=document, parameters=[*options, digest]
+            )
+        },
+        f"{PREFIX}/plan/known": {
+            "post": operation(
+                "plan a known document again",
+                "apply",
+                ref("Plan"),
+                (*WRITE, 404),
+                body=body(KNOWN, {"digest": "0" * 64}),
+                parameters=options,
+                description="A document that the same caller has sent to POST /plan under this digest.",
             )
         },
         f"{PREFIX}/drift/heal": {

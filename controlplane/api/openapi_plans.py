@@ -89,6 +89,13 @@ ADOPT: Part = {
 }
 ADOPTED: Part = {"type": "object", "required": ["adopted"], "properties": {"adopted": _all(_TEXT)}}
 
+DIGEST: Part = {"type": "string", "pattern": "^[0-9a-f]{64}$"}
+KNOWN: Part = {
+    "type": "object",
+    "required": ["digest"],
+    "properties": {"digest": DIGEST},
+    "additionalProperties": False,
+}
 METRICS: Part = {
     "summary": "state, drift and writes of every gateway, for Prometheus",
     "operationId": "metrics",

@@ -10,7 +10,9 @@ from pydantic import ValidationError
 
 from controlplane.api.access import author_of, needs, principal_of
 from controlplane.api.bodies import LARGEST_DOCUMENT, AnyRequest, read_json
+from controlplane.api.known import DIGEST_HEADER, known_of, plan_known
 from controlplane.api.plan_views import plan_view
+from controlplane.api.planning import FLAGS, options_of, planner_of
 from controlplane.api.queries import flag, only
 from controlplane.api.resources import PREFIX
 from controlplane.api.service import service_of
@@ -23,9 +25,8 @@ from controlplane.core.problems import problems_of
 from controlplane.core.redact import redacted, secrets_of
 from controlplane.core.spec import Document
 from controlplane.core.verdicts import Verdict
-from controlplane.errors import InvalidRequest, InvalidSpec, PreconditionFailed, Problem, Unavailable
+from controlplane.errors import InvalidRequest, InvalidSpec, PreconditionFailed, Problem
 from controlplane.reconciler.planned import Planned, PlanOptions
-from controlplane.reconciler.planning import Planner
 from controlplane.store.records import Applied, Kind
 
 _MOST_ADOPTED = 500
@@ -33,15 +34,16 @@ _OBJECT = re.compile(
     r"(?:services|plugin_configs|routes|consumers)/[A-Za-z0-9._-]{1,128}|"
     r"consumers/[A-Za-z0-9._-]{1,128}/credentials/[A-Za-z0-9._-]{1,128}"
 )
-_FLAGS = ("prune", "allow_mass_delete", "refresh")
 
 
 @post("/plan", name="plan", status_code=200, opt=needs(Permission.READ))
 async def plan(request: AnyRequest) -> Response[bytes]:
     """What a document would change, here and on every gateway; nothing is written."""
-    values = only(request, _FLAGS)
+    options = options_of(request)
     document, body = await _document(request)
-    _, view = await _planned(request, document, body, _options(values))
+    made, view = await _planned(request, document, body, options)
+    if digest := request.headers.get(DIGEST_HEADER):
+        known_of(request).keep(principal_of(request), digest, made, view["document"])
     return reply(view)
 
 
@@ -77,10 +79,10 @@ async def apply(request: AnyRequest) -> Response[bytes]:
 
     With `fingerprint` exactly the plan of that fingerprint is carried out, or nothing.
     """
-    values = only(request, ("dry_run", "fingerprint", *_FLAGS))
+    values = only(request, ("dry_run", "fingerprint", *FLAGS))
     dry_run = flag(values.get("dry_run", "false"), "dry_run")
     document, body = await _document(request)
-    options = _options(values)
+    options = options_of(request, "dry_run", "fingerprint")
     deletes: list[tuple[Kind, str]] = []
     base: int | None = None
     drifted: list[str] = []
@@ -177,17 +179,5 @@ def agreed(view: Shown, wanted: str | None) -> None:
         raise PreconditionFailed(f"refused: {about}{first['message']}", remedy=first["remedy"])
 
 
-def planner_of(request: AnyRequest) -> Planner:
-    """What makes plans here. Raises Unavailable."""
-    planner = service_of(request).planner
-    if planner is None:
-        raise Unavailable("this service makes no plans", remedy="start it with a reconciler")
-    return planner
-
-
-def _options(values: dict[str, str]) -> PlanOptions:
-    return PlanOptions(**{name: flag(values.get(name, "false"), name) for name in _FLAGS})
-
-
 def plans_router() -> Router:
-    return Router(path=PREFIX, route_handlers=[plan, drift, heal, adopt, apply])
+    return Router(path=PREFIX, route_handlers=[plan, plan_known, drift, heal, adopt, apply])

@@ -7,7 +7,8 @@ from controlplane.api.access import author_of, needs
 from controlplane.api.bodies import AnyRequest
 from controlplane.api.history import revision_number
 from controlplane.api.plan_views import plan_view
-from controlplane.api.plans import agreed, applied_reply, planner_of
+from controlplane.api.planning import planner_of
+from controlplane.api.plans import agreed, applied_reply
 from controlplane.api.queries import flag, only
 from controlplane.api.resources import PREFIX
 from controlplane.api.service import service_of

@@ -6,11 +6,10 @@ import secrets
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from controlplane.embedded.token_file import ADMIN_TOKEN
 from controlplane.errors import InvalidSettings
 from controlplane.settings import Settings
 from controlplane.store.seal import Sealer
-
-ADMIN_TOKEN = "admin-token"  # noqa: S105 - the name of a file
 
 
 @dataclass(frozen=True)
@@ -46,14 +45,6 @@ class StackSecrets:
         found = cls(**{**kept, **given})
         Sealer.from_text(found.master_key)  # an error here and now, rather than in the log of a part
         return found
-
-
-def read_admin_token(folder: Path) -> str | None:
-    """The token that `ctl up` generated, for `ctl` to send; None when there is none that we may read."""
-    try:
-        return (folder / ADMIN_TOKEN).read_text().strip() or None
-    except (FileNotFoundError, PermissionError):
-        return None
 
 
 def _keep(path: Path, fresh: str) -> str:

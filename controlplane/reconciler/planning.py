@@ -65,6 +65,13 @@ class Planner:
             refusals=pruned(document, current, wanted, options),
         )
 
+    async def again(self, revision: int, source: str, options: PlanOptions) -> Planned | None:
+        """The plan of a document that changed nothing of this revision; None where another is the newest."""
+        current = await self._store.desired()
+        if current.revision != revision:
+            return None
+        return await self.compare(current, Wanted(current), options, source=source)
+
     async def go_back(self, earlier: Earlier, options: PlanOptions) -> Planned:
         """What it takes to come back to an earlier revision. Raises PreconditionFailed."""
         current = await self._store.desired()

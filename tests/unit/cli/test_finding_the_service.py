@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from cli.exit_codes import ExitCode
+from cli.finding import service_url
 from cli.main import main
-from cli.service import service_url
 from controlplane.embedded.home import Home
 from controlplane.embedded.parts import PartStatus, State
 from controlplane.embedded.state import StackState

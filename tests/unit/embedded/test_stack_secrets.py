@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from controlplane.embedded.stack_secrets import StackSecrets, read_admin_token
+from controlplane.embedded.stack_secrets import StackSecrets
+from controlplane.embedded.token_file import read_admin_token
 from controlplane.errors import InvalidSettings
 from controlplane.settings import Settings
 

@@ -1,0 +1,107 @@
+"""Asking for a plan without reading YAML: a declaration that changed nothing may be known to the service.
+
+It is named by the digest of its files and of what their references stand for, so that the name is another one
+whenever the declaration may be. Whatever goes wrong here, the whole declaration is read and sent instead.
+"""
+
+import hashlib
+import http.client
+import json
+import ssl
+import urllib.request
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+from cli.finding import is_local, service_url, token_for
+from cli.references import References, UnresolvedReference, references_in
+from cli.sources import STDIN, sources
+from controlplane.errors import SluiceError
+from controlplane.settings import Settings
+
+Value = dict[str, Any]  # Any: a plan as the service shows it
+
+_WAYS = "1"
+"""Another text whenever the same files come to be read in another way."""
+
+_CONNECT_S = 2.0
+_ANSWER_S = 600.0
+
+
+@dataclass(frozen=True)
+class Name:
+    """What a declaration is known by."""
+
+    digest: str
+    references: frozenset[str]
+
+    def stands_for(self, references: Collection[str]) -> bool:
+        """Whether it covers all of these: YAML can write a reference so that only its reader sees it."""
+        return self.references.issuperset(references)
+
+
+def named(files: Sequence[str], environ: Mapping[str, str], *, literal_secrets: bool) -> Name | None:
+    """The name of what these files declare; None for what cannot be named."""
+    if STDIN in files:
+        return None
+    whole = hashlib.sha256(f"{_WAYS} {literal_secrets}".encode())
+    found: set[str] = set()
+    try:
+        for source in sources(files):
+            whole.update(hashlib.sha256(source.raw).digest())
+            references = References(environ, source.folder)
+            for text in sorted(references_in(source.text())):
+                found.add(text)
+                whole.update(hashlib.sha256(f"{text}={_value(references, text)}".encode()).digest())
+    except SluiceError:
+        return None
+    return Name(whole.hexdigest(), frozenset(found))
+
+
+def _value(references: References, text: str) -> str:
+    try:
+        return references.resolve(text)
+    except UnresolvedReference as error:
+        return f"unresolved: {error.message}"
+
+
+def known_plan(settings: Settings, name: Name, options: Mapping[str, bool]) -> Value | None:
+    """The plan of a declaration that the service knows; None where it does not, or cannot be asked."""
+    try:
+        url = urlsplit(service_url(settings))
+        local = is_local(service_url(settings))
+        if not local and url.scheme in urllib.request.getproxies():
+            return None
+        connection = _connection(url.scheme, url.netloc)
+        flags = urlencode({flag: "true" for flag, on in options.items() if on})
+        headers = {
+            "authorization": f"Bearer {token_for(settings, local=local)}",
+            "content-type": "application/json",
+            "user-agent": "ctl",
+        }
+        path = f"{url.path.rstrip('/')}/api/v1/plan/known?{flags}"
+        try:
+            return _asked(connection, path, json.dumps({"digest": name.digest}), headers)
+        finally:
+            connection.close()
+    except (OSError, ValueError, http.client.HTTPException, SluiceError):
+        return None
+
+
+def _connection(scheme: str, place: str) -> http.client.HTTPConnection:
+    if scheme == "https":
+        return http.client.HTTPSConnection(place, timeout=_CONNECT_S, context=ssl.create_default_context())
+    return http.client.HTTPConnection(place, timeout=_CONNECT_S)
+
+
+def _asked(
+    connection: http.client.HTTPConnection, path: str, body: str, headers: Mapping[str, str]
+) -> Value | None:
+    connection.connect()
+    connection.sock.settimeout(_ANSWER_S)
+    connection.request("POST", path, body, dict(headers))
+    answer = connection.getresponse()
+    content = answer.read()
+    plan = json.loads(content) if answer.status == http.client.OK else None
+    return plan if isinstance(plan, dict) else None
