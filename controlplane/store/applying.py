@@ -1,12 +1,14 @@
 """A whole document in one revision: what differs is written, and what is named is removed."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
 
 from controlplane.core.secrets import MASK
-from controlplane.core.spec import Document, KeySpec
+from controlplane.core.spec import Document, KeySpec, QueueSpec
 from controlplane.errors import Conflict, InvalidSpec, PreconditionFailed, Problem
 from controlplane.store import documents, rows
+from controlplane.store.creating import create_queues
 from controlplane.store.reaching import is_theirs, writable
 from controlplane.store.records import Applied, AppliedChange, Kind, Spec
 from controlplane.store.references import referred
@@ -61,42 +63,80 @@ async def _require_base(change: Change, base: int | None) -> None:
 async def _apply(
     change: Change, document: Document, deletes: Sequence[tuple[Kind, str]], *, dry_run: bool
 ) -> Applied:
-    changes: list[AppliedChange] = []
-    keys: dict[str, str] = {}
-    problems: list[Problem] = []
-    failed: dict[Kind, set[str]] = {kind: set() for kind in Kind}
+    work = _Applying(change, document.source)
     before_all = await change.connection.fetchval("SELECT coalesce(max(id), 0) FROM revision")
     for kind, specs in _sections(document):
-        found = await rows.fetch(change.connection, kind, "o.name = ANY($1)", [spec.name for spec in specs])
-        existing = {row.name: row for row in found}
-        for declared in specs:
-            spec = writable(kind, change.reach, declared)
-            before = existing.get(spec.name)
-            if before is not None and not await is_theirs(change.connection, kind, change.reach, before.id):
-                raise name_taken(kind, spec.name)
-            if before is not None and before.source != document.source:
-                raise _owned(kind, before, document.source)
-            if any(spec_names & failed[other] for other, spec_names in referred(spec).items()):
-                failed[kind].add(spec.name)
-                continue  # what it refers to has problems of its own, which are told
-            fields = _differing(change, kind, spec, before)
-            if before is not None and not fields:
-                continue
-            try:
-                put = await change.put(kind, spec, before, document.source)
-            except InvalidSpec as error:
-                failed[kind].add(spec.name)
-                top = f"{kind.plural}.{spec.name}."
-                problems += [Problem(top + item.field, item.message, item.remedy) for item in error.problems]
-                continue
-            changes.append(AppliedChange(kind, spec.name, "update" if before else "create", fields))
-            if put.made_key is not None:
-                keys[spec.name] = "" if dry_run else put.made_key
-    if problems:
-        raise InvalidSpec("the document cannot be accepted", problems=problems)
-    changes += await _remove(change, document.source, deletes)
+        await work.section(kind, specs)
+    if work.problems:
+        raise InvalidSpec("the document cannot be accepted", problems=work.problems)
+    changes = work.changes + await _remove(change, document.source, deletes)
     revision = before_all if dry_run or not changes else await change.revision()
-    return Applied(revision, changes, keys)
+    return Applied(revision, changes, {name: "" if dry_run else key for name, key in work.keys.items()})
+
+
+@dataclass
+class _Applying:
+    """A document on its way into the tables, and what becomes of its objects."""
+
+    change: Change
+    source: str
+    changes: list[AppliedChange] = field(default_factory=list)
+    keys: dict[str, str] = field(default_factory=dict)
+    """The texts of keys that were made just now, by their names."""
+    problems: list[Problem] = field(default_factory=list)
+    failed: dict[Kind, set[str]] = field(default_factory=lambda: {kind: set() for kind in Kind})
+
+    async def section(self, kind: Kind, specs: Sequence[Spec]) -> None:
+        names = [spec.name for spec in specs]
+        found = await rows.fetch(self.change.connection, kind, "o.name = ANY($1)", names)
+        existing = {row.name: row for row in found}
+        done: set[str] = set()
+        if kind is Kind.QUEUE and self.change.reach is None:
+            done = await self._create_queues([spec for spec in specs if spec.name not in existing])
+        for spec in specs:
+            if spec.name not in done:
+                await self._put(kind, spec, existing.get(spec.name))
+
+    async def _create_queues(self, specs: Sequence[Spec]) -> set[str]:
+        """Create queues at once; the names of those that need no further look."""
+        fresh = [spec for spec in specs if isinstance(spec, QueueSpec) and not self._refers_to_failed(spec)]
+        if not fresh:
+            return set()
+        made, wrong = await create_queues(self.change, fresh, self.source)
+        self.changes += [AppliedChange(Kind.QUEUE, name, "create") for name in made]
+        for name, problems in wrong.items():
+            self._fail(Kind.QUEUE, name, problems)
+        return {*made, *wrong}
+
+    async def _put(self, kind: Kind, declared: Spec, before: Row | None) -> None:
+        change = self.change
+        spec = writable(kind, change.reach, declared)
+        if before is not None and not await is_theirs(change.connection, kind, change.reach, before.id):
+            raise name_taken(kind, spec.name)
+        if before is not None and before.source != self.source:
+            raise _owned(kind, before, self.source)
+        if self._refers_to_failed(spec):
+            self.failed[kind].add(spec.name)
+            return  # what it refers to has problems of its own, which are told
+        fields = _differing(change, kind, spec, before)
+        if before is not None and not fields:
+            return
+        try:
+            put = await change.put(kind, spec, before, self.source)
+        except InvalidSpec as error:
+            self._fail(kind, spec.name, error.problems)
+            return
+        self.changes.append(AppliedChange(kind, spec.name, "update" if before else "create", fields))
+        if put.made_key is not None:
+            self.keys[spec.name] = put.made_key
+
+    def _refers_to_failed(self, spec: Spec) -> bool:
+        return any(names & self.failed[kind] for kind, names in referred(spec).items())
+
+    def _fail(self, kind: Kind, name: str, problems: Iterable[Problem]) -> None:
+        self.failed[kind].add(name)
+        top = f"{kind.plural}.{name}."
+        self.problems += [Problem(top + item.field, item.message, item.remedy) for item in problems]
 
 
 async def _remove(change: Change, source: str, deletes: Sequence[tuple[Kind, str]]) -> list[AppliedChange]:
@@ -127,13 +167,13 @@ def _differing(change: Change, kind: Kind, spec: Spec, before: Row | None) -> li
         return []
     wanted = rows_document(kind, spec)
     fields = list(changed_fields(before.document, wanted))
-    for field in kind.secret_fields:
-        value = getattr(spec, field)
+    for name in kind.secret_fields:
+        value = getattr(spec, name)
         text = value.get_secret_value() if value is not None else MASK
-        kept = before.secrets.get(field, {})
+        kept = before.secrets.get(name, {})
         same = text == MASK or text == kept.get("reference")
         if not same and kept.get("fingerprint") != change.sealer.fingerprint(text):
-            fields.append(field)
+            fields.append(name)
     return fields
 
 

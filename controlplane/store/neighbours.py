@@ -1,6 +1,6 @@
 """A declaration among those that it is enforced together with: as much of the desired state as that takes."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import cast
 from uuid import UUID
 
@@ -71,6 +71,16 @@ async def among_neighbours(connection: Connection, spec: Spec, object_id: UUID) 
         tenants=_tenants_of(await rows.fetch(connection, Kind.TENANT, "true")),
         queues=_queues(await rows.fetch(connection, Kind.QUEUE, "true")),
         keys=_keys(await rows.fetch(connection, Kind.KEY, "true")),
+    )
+
+
+async def new_among_neighbours(connection: Connection, queues: Mapping[str, Queue]) -> DesiredState:
+    """Queues that are new, with what their limits meet: no key opens them yet."""
+    used = {member.provider for queue in queues.values() for member in queue.spec.members}
+    return DesiredState(
+        providers=_providers(await rows.fetch(connection, Kind.PROVIDER, _NAMED, list(used))),
+        tenants=await _tenants(connection, {queue.spec.tenant for queue in queues.values()}),
+        queues=queues,
     )
 
 

@@ -1,6 +1,6 @@
 """What refers to what: checked before a write, and told before a delete would break it."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from uuid import UUID
 
 from controlplane.core.rules import RuleSpec
@@ -32,7 +32,14 @@ _REFERRERS = {
 
 async def names_for(connection: Connection, spec: Spec) -> Names:
     """The ids of everything that the declaration refers to, as far as it exists."""
-    wanted = referred(spec)
+    return await names_for_all(connection, [spec])
+
+
+async def names_for_all(connection: Connection, specs: Iterable[Spec]) -> Names:
+    """The ids of everything that these declarations refer to, as far as it exists."""
+    every = [referred(spec) for spec in specs]
+    kinds = (Kind.PROVIDER, Kind.TENANT, Kind.QUEUE, Kind.RULE)
+    wanted = {kind: {name for each in every for name in each[kind]} for kind in kinds}
     return Names(
         providers=await _ids(connection, Kind.PROVIDER, wanted[Kind.PROVIDER]),
         tenants=await _ids(connection, Kind.TENANT, wanted[Kind.TENANT]),

@@ -85,42 +85,57 @@ class Names:
     rules: Mapping[str, UUID]
 
 
+@dataclass(frozen=True, slots=True)
+class Writing:
+    """An object that is to be inserted or replaced."""
+
+    id: UUID
+    spec: Spec
+    secrets: Secrets
+    names: Names
+    lookup: str | None = None
+
+
 async def write(
-    connection: Connection,
-    kind: Kind,
-    object_id: UUID,
-    spec: Spec,
-    *,
-    source: str,
-    secrets: Secrets,
-    revision: int,
-    names: Names,
-    lookup: str | None = None,
+    connection: Connection, kind: Kind, writings: Sequence[Writing], *, source: str, revision: int
 ) -> None:
-    """Insert or replace an object with all its rows."""
+    """Insert or replace objects of one kind with all their rows: a few statements for however many."""
+    if not writings:
+        return
+    rows = [_columns(kind, writing, source, revision) for writing in writings]
+    await connection.executemany(_upsert(kind, list(rows[0])), [tuple(row.values()) for row in rows])
+    if kind is not Kind.GATEWAY:
+        await _write_limits(connection, kind, [(one.id, limits_of(one.spec)) for one in writings])
+    if kind is Kind.QUEUE:
+        await _write_members(connection, writings)
+    if kind is Kind.KEY:
+        await _write_links(connection, writings)
+
+
+def limits_of(spec: Spec) -> Sequence[Limit]:
+    return () if isinstance(spec, GatewaySpec) else spec.limits
+
+
+def _columns(kind: Kind, writing: Writing, source: str, revision: int) -> dict[str, Any]:
+    """The columns of the object's own row."""
+    spec, names = writing.spec, writing.names
     columns: dict[str, Any] = {  # Any: column values
-        "id": object_id,
+        "id": writing.id,
         "name": spec.name,
         "source": source,
         "labels": dict(spec.labels),
         "spec": _own_part(kind, spec),
-        "secrets": secrets,
+        "secrets": writing.secrets,
         "version": revision,
     }
     if isinstance(spec, TenantSpec):
         columns["subdomain"] = spec.subdomain
     if isinstance(spec, ProviderSpec | QueueSpec | RuleSpec | KeySpec):
         columns["tenant_id"] = names.tenants[spec.tenant] if spec.tenant else None
-    if lookup is not None:
-        columns["lookup"] = lookup
-        columns["old_lookups"] = old_lookups(secrets)
-    await connection.execute(_upsert(kind, list(columns)), *columns.values())
-    if not isinstance(spec, GatewaySpec):
-        await _write_limits(connection, kind, object_id, spec.limits)
-    if isinstance(spec, QueueSpec):
-        await _write_members(connection, object_id, spec, names)
-    if isinstance(spec, KeySpec):
-        await _write_links(connection, object_id, spec, names)
+    if writing.lookup is not None:
+        columns["lookup"] = writing.lookup
+        columns["old_lookups"] = old_lookups(writing.secrets)
+    return columns
 
 
 async def remove(connection: Connection, kind: Kind, object_id: UUID) -> None:
@@ -151,8 +166,12 @@ def _upsert(kind: Kind, columns: Sequence[str]) -> str:
     )
 
 
-async def _write_limits(connection: Connection, kind: str, owner: UUID, limits: Sequence[Limit]) -> None:
-    await connection.execute("DELETE FROM declared_limit WHERE owner_id = $1", owner)
+async def _write_limits(
+    connection: Connection, kind: str, owners: Sequence[tuple[UUID, Sequence[Limit]]]
+) -> None:
+    await connection.execute(
+        "DELETE FROM declared_limit WHERE owner_id = ANY($1)", [owner for owner, _ in owners]
+    )
     await connection.executemany(
         "INSERT INTO declared_limit (owner_kind, owner_id, position, meter, spec) "
         "VALUES ($1, $2, $3, $4, $5)",
@@ -164,46 +183,54 @@ async def _write_limits(connection: Connection, kind: str, owner: UUID, limits: 
                 limit.meter.value,
                 limit.model_dump(mode="json", exclude_defaults=True),
             )
+            for owner, limits in owners
             for position, limit in enumerate(limits)
         ],
     )
 
 
-async def _write_members(connection: Connection, queue: UUID, spec: QueueSpec, names: Names) -> None:
+async def _write_members(connection: Connection, writings: Sequence[Writing]) -> None:
+    queues = [one.id for one in writings]
     await connection.execute(
-        "DELETE FROM declared_limit WHERE owner_id IN (SELECT id FROM member WHERE queue_id = $1)", queue
+        "DELETE FROM declared_limit WHERE owner_id IN (SELECT id FROM member WHERE queue_id = ANY($1))",
+        queues,
     )
-    await connection.execute("DELETE FROM member WHERE queue_id = $1", queue)
+    await connection.execute("DELETE FROM member WHERE queue_id = ANY($1)", queues)
     apart = {"name", "provider", "limits"}
-    for position, member in enumerate(spec.members):
-        member_id = uuid4()
-        await connection.execute(
-            "INSERT INTO member (id, queue_id, provider_id, position, name, spec) "
-            "VALUES ($1, $2, $3, $4, $5, $6)",
-            member_id,
-            queue,
-            names.providers[member.provider],
-            position,
-            member.name,
-            member.model_dump(mode="json", exclude_defaults=True, exclude=apart),
-        )
-        if member.limits:
-            await _write_limits(connection, "member", member_id, member.limits)
+    rows: list[tuple[object, ...]] = []
+    limits: list[tuple[UUID, Sequence[Limit]]] = []
+    for one in writings:
+        for position, member in enumerate(one.spec.members if isinstance(one.spec, QueueSpec) else ()):
+            member_id = uuid4()
+            spec = member.model_dump(mode="json", exclude_defaults=True, exclude=apart)
+            provider = one.names.providers[member.provider]
+            rows.append((member_id, one.id, provider, position, member.name, spec))
+            if member.limits:
+                limits.append((member_id, member.limits))
+    await connection.executemany(
+        "INSERT INTO member (id, queue_id, provider_id, position, name, spec) "
+        "VALUES ($1, $2, $3, $4, $5, $6)",
+        rows,
+    )
+    if limits:
+        await _write_limits(connection, "member", limits)
 
 
-async def _write_links(connection: Connection, key: UUID, spec: KeySpec, names: Names) -> None:
-    await connection.execute("DELETE FROM key_queue WHERE key_id = $1", key)
-    await connection.execute("DELETE FROM key_provider WHERE key_id = $1", key)
-    await connection.execute("DELETE FROM key_rule WHERE key_id = $1", key)
+async def _write_links(connection: Connection, writings: Sequence[Writing]) -> None:
+    keys = [one.id for one in writings]
+    await connection.execute("DELETE FROM key_queue WHERE key_id = ANY($1)", keys)
+    await connection.execute("DELETE FROM key_provider WHERE key_id = ANY($1)", keys)
+    await connection.execute("DELETE FROM key_rule WHERE key_id = ANY($1)", keys)
+    specs = [(one, one.spec) for one in writings if isinstance(one.spec, KeySpec)]
     await connection.executemany(
         "INSERT INTO key_queue (key_id, queue_id) VALUES ($1, $2)",
-        [(key, names.queues[name]) for name in spec.queues],
+        [(one.id, one.names.queues[name]) for one, spec in specs for name in spec.queues],
     )
     await connection.executemany(
         "INSERT INTO key_provider (key_id, provider_id) VALUES ($1, $2)",
-        [(key, names.providers[name]) for name in spec.providers],
+        [(one.id, one.names.providers[name]) for one, spec in specs for name in spec.providers],
     )
     await connection.executemany(
         "INSERT INTO key_rule (key_id, rule_id) VALUES ($1, $2)",
-        [(key, names.rules[name]) for name in spec.rules],
+        [(one.id, one.names.rules[name]) for one, spec in specs for name in spec.rules],
     )

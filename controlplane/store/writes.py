@@ -109,17 +109,9 @@ class Change:
         if problems:
             raise InvalidSpec(f"{kind} {spec.name!r} cannot be accepted", problems=problems)
         try:
-            await rows.write(
-                self.connection,
-                kind,
-                object_id,
-                spec,
-                source=source,
-                secrets=secrets,
-                revision=await self.revision(),
-                names=names,
-                lookup=await self._lookup(spec, object_id, secrets),
-            )
+            found = await self._lookup(spec, object_id, secrets)
+            writing = rows.Writing(object_id, spec, secrets, names, found)
+            await rows.write(self.connection, kind, [writing], source=source, revision=await self.revision())
         except asyncpg.UniqueViolationError as error:
             raise _taken(kind, spec.name, error) from None
         after = await rows.fetch_one(self.connection, kind, "o.id = $1", object_id)
@@ -176,13 +168,14 @@ class Change:
         return tuple(
             Problem(item.field.removeprefix(top), item.message, item.remedy)
             for item in (
-                *unenforceable(state, abilities=await self._able()),
+                *unenforceable(state, abilities=await self.able()),
                 *rule_problems(state, new=[spec.name]),
             )
             if item.field.startswith(top) or not isinstance(spec, QueueSpec)
         )
 
-    async def _able(self) -> Abilities:
+    async def able(self) -> Abilities:
+        """What at least one gateway can do."""
         if self._abilities is None:
             self._abilities = await known_abilities(self.connection)
         return self._abilities
@@ -190,16 +183,26 @@ class Change:
     async def _record(
         self, action: str, kind: Kind, object_id: UUID, before: Row | None, after: Row | None
     ) -> None:
-        revision = await self.revision()
-        name = after.name if after else before.name if before else ""
         tenant = await self._tenant_of(kind, object_id, after or before)
-        await self.connection.execute(
+        await self.note(action, kind, [(before, after, tenant)])
+
+    async def note(
+        self, action: str, kind: Kind, changes: Sequence[tuple[Row | None, Row | None, UUID | None]]
+    ) -> None:
+        """Keep what was done to objects: before, after, and whose each is."""
+        revision = await self.revision()
+        made = []
+        for before, after, tenant in changes:
+            row = after or before
+            assert row is not None  # noqa: S101 - one of the two is always there
+            made.append((revision, str(kind), row.id, row.name, _kept(before), _kept(after), tenant))
+            sides = (shown(before), shown(after))
+            self._done.append(Entry(action, str(kind), row.id, row.name, *sides, revision, tenant))
+        await self.connection.executemany(
             "INSERT INTO revision_change (revision_id, kind, object_id, name, before, after, tenant_id) "
             "VALUES ($1, $2, $3, $4, $5, $6, $7)",
-            *(revision, str(kind), object_id, name, _kept(before), _kept(after), tenant),
+            made,
         )
-        sides = (shown(before), shown(after))
-        self._done.append(Entry(action, str(kind), object_id, name, *sides, revision, tenant))
 
     async def _tenant_of(self, kind: Kind, object_id: UUID, row: Row | None) -> UUID | None:
         """Whose object it is."""

@@ -1,0 +1,65 @@
+"""Many new queues in one write, in a few statements: what each of them would do alone, for all at once."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from controlplane.core.desired import Queue, derived_id
+from controlplane.core.placing import unenforceable
+from controlplane.core.spec import QueueSpec
+from controlplane.errors import Problem
+from controlplane.store import rows
+from controlplane.store.neighbours import new_among_neighbours
+from controlplane.store.records import Kind
+from controlplane.store.references import dangling, names_for_all
+from controlplane.store.writes import Change
+
+
+async def create_queues(
+    change: Change, specs: Sequence[QueueSpec], source: str
+) -> tuple[list[str], dict[str, list[Problem]]]:
+    """Create queues of names that nobody has. Gives the names of those that are made, and others' problems.
+
+    What is in neither has an id that is taken, and must be looked at alone. Only for callers who reach
+    everything.
+    """
+    ids = await _free_ids(change, specs)
+    candidates = [spec for spec in specs if spec.name in ids]
+    names = await names_for_all(change.connection, candidates)
+    problems = {spec.name: list(dangling(spec, names)) for spec in candidates}
+    queues = {
+        spec.name: Queue(ids[spec.name], spec, source) for spec in candidates if not problems[spec.name]
+    }
+    state = await new_among_neighbours(change.connection, queues)
+    for item in unenforceable(state, abilities=await change.able()):
+        kind, name, field = item.field.split(".", 2)
+        if kind == Kind.QUEUE.plural:
+            problems[name].append(Problem(field, item.message, item.remedy))
+    made = [spec for spec in candidates if not problems[spec.name]]
+    if made:
+        await _write(change, made, ids, names, source)
+    return [spec.name for spec in made], {name: found for name, found in problems.items() if found}
+
+
+async def _free_ids(change: Change, specs: Sequence[QueueSpec]) -> dict[str, UUID]:
+    """The ids that the queues get, by name, as far as nobody else has them or wants them."""
+    wanted = [(spec.name, spec.id or derived_id(Kind.QUEUE, spec.name)) for spec in specs]
+    found = await change.connection.fetch("SELECT id FROM queue WHERE id = ANY($1)", [i for _, i in wanted])
+    taken = {record["id"] for record in found}
+    free: dict[UUID, str] = {}
+    for name, object_id in wanted:
+        if object_id not in taken:
+            free.setdefault(object_id, name)
+    return {name: object_id for object_id, name in free.items()}
+
+
+async def _write(
+    change: Change, specs: Sequence[QueueSpec], ids: dict[str, UUID], names: rows.Names, source: str
+) -> None:
+    writings = [rows.Writing(ids[spec.name], spec, {}, names) for spec in specs]
+    revision = await change.revision()
+    await rows.write(change.connection, Kind.QUEUE, writings, source=source, revision=revision)
+    found = await rows.fetch(change.connection, Kind.QUEUE, "o.id = ANY($1)", [one.id for one in writings])
+    after = {row.id: row for row in found}
+    tenants = (names.tenants[spec.tenant] if spec.tenant else None for spec in specs)
+    notes = [(None, after[one.id], tenant) for one, tenant in zip(writings, tenants, strict=True)]
+    await change.note("create", Kind.QUEUE, notes)
