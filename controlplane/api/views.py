@@ -1,6 +1,6 @@
 """Stored objects as the API shows them."""
 
-from dataclasses import asdict
+from dataclasses import asdict, fields, is_dataclass
 from datetime import datetime
 from enum import Enum
 from typing import Any
@@ -47,7 +47,7 @@ def status_view(status: GatewayStatus) -> Shown:
 
 
 def record_view(record: Any) -> Shown:  # Any: a dataclass of the store or the core
-    return {name: _plain(value) for name, value in asdict(record).items()}
+    return {each.name: _plain(getattr(record, each.name)) for each in fields(record)}
 
 
 def reply(body: Any, *, status: int = 200, **headers: str) -> Response[bytes]:
@@ -58,6 +58,8 @@ def reply(body: Any, *, status: int = 200, **headers: str) -> Response[bytes]:
 
 def _plain(value: Any) -> Any:
     """JSON values only. A secret that is set is `***` in the store already."""
+    if is_dataclass(value):
+        return record_view(value)
     if isinstance(value, SecretStr):
         return value.get_secret_value()
     if isinstance(value, dict):

@@ -24,6 +24,9 @@ NAME_LABEL = "sluice-name"
 SECRET_MARK = "$sluice-secret"  # noqa: S105 - the mark of a handle, no secret
 
 
+_MARK = SECRET_MARK.encode()
+
+
 class Kind(StrEnum):
     """Kinds of gateway objects that we make, parents before those that refer to them."""
 
@@ -92,7 +95,7 @@ class GatewayObject:
 
     def secrets(self) -> Iterator[SecretRef]:
         """Every sealed secret that must be put in before the body is written."""
-        return _secrets(self.body)
+        return _secrets(self.body) if _MARK in self.text else iter(())
 
 
 def _secrets(value: Json) -> Iterator[SecretRef]:
@@ -117,7 +120,7 @@ def packed(value: Json) -> bytes:
 def unpacked(text: bytes) -> Json:
     """What was packed. Raises ValueError for what is no JSON."""
     value = orjson.loads(text)
-    return _with_handles(value) if SECRET_MARK.encode() in text else value
+    return _with_handles(value) if _MARK in text else value
 
 
 def _marked(value: object) -> Json:

@@ -95,7 +95,8 @@ class _Applier:
         unread = [secret.name for secret in step.wanted.secrets() if secret.name not in self._secrets]
         if unread:
             return f"its secret {unread[0]} cannot be opened; write it again, or set the right master key"
-        missing = [reference for reference in step.wanted.references if reference in self._failed]
+        needs = step.wanted.references if self._failed else ()
+        missing = [reference for reference in needs if reference in self._failed]
         return f"waits for {missing[0]}, which failed" if missing else None
 
     async def _send(self, step: Step) -> None:

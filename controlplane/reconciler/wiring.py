@@ -30,12 +30,13 @@ def make_reconciling(settings: Settings, store: Store, clock: Clock) -> tuple[Re
     They share what is declared, and what was compiled of it.
     """
     work = ReconcilingStore(store.database, store.sealer)
-    make_pass = _pass_maker(settings, store, work, clock)
+    make_pass = pass_maker(settings, store, work, clock)
     reconciler = Reconciler(work, store.database.connect, make_pass, interval_s=settings.reconcile_interval_s)
     return reconciler, Planner(work, make_pass, store.sealer.fingerprint, clock)
 
 
-def _pass_maker(settings: Settings, store: Store, work: ReconcilingStore, clock: Clock) -> MakePass:
+def pass_maker(settings: Settings, store: Store, work: ReconcilingStore, clock: Clock) -> MakePass:
+    """What makes the passes over each gateway."""
     renderer = Renderer(FileSystemLoader(TEMPLATES))
     replica = f"{socket.gethostname()}:{os.getpid()}"
     memories: WeakValueDictionary[tuple[UUID, int], Memory] = WeakValueDictionary()

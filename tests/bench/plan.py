@@ -1,7 +1,8 @@
 """How `ctl` and the service fare with many queues: `make bench-plan`.
 
 Against an Admin API on this machine that takes 5 ms for a write: the first apply beside the bare writes at
-the best concurrency, a plan that finds nothing to do, one change, and the memory of the service.
+the best concurrency, a plan that finds nothing to do, one change, a pass that finds nothing changed, and the
+memory of the service.
 `make bench-plan SIZES="1000 3000"` measures other sizes.
 """
 
@@ -21,8 +22,14 @@ from typing import Any
 import httpx
 import psutil
 
+from controlplane.clock import SystemClock
 from controlplane.core.objects import resolve
 from controlplane.gateway.apisix import ApisixAdmin
+from controlplane.reconciler.passes import GatewayPass
+from controlplane.reconciler.wiring import pass_maker
+from controlplane.settings import Settings
+from controlplane.store.reconciling import ReconcilingStore
+from controlplane.store.store import open_store
 from tests.bench.traffic.rig import first_line, started
 from tests.fixtures.specs import compiled
 from tests.fixtures.stack_process import StackProcess, ctl
@@ -32,6 +39,10 @@ CONCURRENCIES = (8, 16, 32)
 BARE_WRITES = 2000
 NO_OPS = 5
 CHANGES = 10
+COLUMNS = (
+    *("queues", "objects", "first apply", "bare writes", "ratio", "no-op plan, first", "no-op plan, again"),
+    *("one change", "idle pass", "look", "service"),
+)
 SECRETS = {"provider/openai-main": "sk-bench"}
 _PATIENCE_S = 900
 
@@ -46,8 +57,14 @@ class Found:
     objects: int
     apply_s: float
     bare_s: float
+    first_s: float
+    """The first plan that finds nothing to do: the service has not seen these files yet."""
     no_op_s: float
     change_ms: float
+    pass_ms: float
+    """A pass of the loop that finds nothing changed."""
+    look_ms: float
+    """One that reads the gateway for edits by hand, and finds none."""
     megabytes: float
 
 
@@ -104,11 +121,24 @@ def _measure(queues: int, folder: Path, port: int, objects: int, bare_s: float) 
     with _stack(folder / "home", port) as stack:
         arguments = ("apply", "-f", str(file), "--yes", "--timeout", str(_PATIENCE_S))
         apply_s = _timed(stack, *arguments)
+        first_s = _timed(stack, "plan", "-f", str(file))
         no_op_s = sorted(_timed(stack, "plan", "-f", str(file)) for _ in range(NO_OPS))[NO_OPS // 2]
         change_ms = _change(stack, port)
+        pass_ms, look_ms = asyncio.run(_passes(stack))
         process = psutil.Process(stack.part("service").pid or 0)
         service = max([process, *process.children(recursive=True)], key=lambda one: one.memory_info().rss)
-        return Found(queues, objects, apply_s, bare_s, no_op_s, change_ms, service.memory_info().rss / 1e6)
+        return Found(
+            queues,
+            objects,
+            apply_s,
+            bare_s,
+            first_s,
+            no_op_s,
+            change_ms,
+            pass_ms,
+            look_ms,
+            service.memory_info().rss / 1e6,
+        )
 
 
 def _change(stack: StackProcess, port: int) -> float:
@@ -130,6 +160,32 @@ def _change(stack: StackProcess, port: int) -> float:
                     raise SystemExit("the gateway never got the change")
             times.append((time.perf_counter() - began) * 1000)
     return sorted(times)[len(times) // 2]
+
+
+async def _passes(stack: StackProcess) -> tuple[float, float]:
+    """Milliseconds of a pass that finds nothing changed, without a look at the gateway and with one."""
+    settings = Settings.from_env(
+        {
+            **stack.environ,
+            "SLUICE_DATABASE_URL": stack.postgres_url,
+            "SLUICE_MASTER_KEY": stack.secret("master-key"),
+        }
+    )
+    async with open_store(settings) as store:
+        kept = ReconcilingStore(store.database, store.sealer)
+        (record,) = await kept.gateways()
+        work = pass_maker(settings, store, kept, SystemClock())(record, lambda: True)
+        await work.recall()
+        await work.run(await kept.desired(), look=True)
+        found = [await _pass_ms(work, kept, look=look) for look in (False, True) for _ in range(NO_OPS)]
+        await work.gateway.close()
+    return sorted(found[:NO_OPS])[NO_OPS // 2], sorted(found[NO_OPS:])[NO_OPS // 2]
+
+
+async def _pass_ms(work: GatewayPass, kept: ReconcilingStore, *, look: bool) -> float:
+    began = time.perf_counter()
+    await work.run(await kept.desired(), look=look)
+    return (time.perf_counter() - began) * 1000
 
 
 def _timed(stack: StackProcess, *arguments: str) -> float:
@@ -171,16 +227,16 @@ def exponent(sizes: Sequence[float], values: Sequence[float]) -> float:
 
 
 def main(sizes: Sequence[int]) -> None:
-    print("queues  objects  first apply  bare writes  ratio  no-op plan  one change  service")
+    print(" | ".join(COLUMNS))
     rows = []
     for size in sizes:
         with tempfile.TemporaryDirectory() as folder:
             row = asyncio.run(measure(size, Path(folder)))
         rows.append(row)
         print(
-            f"{row.queues:6}  {row.objects:7}  {row.apply_s:9.1f} s  {row.bare_s:9.1f} s  "
-            f"{row.apply_s / row.bare_s:5.2f}  {row.no_op_s:8.2f} s  {row.change_ms:7.0f} ms  "
-            f"{row.megabytes:4.0f} MB",
+            f"{row.queues} | {row.objects} | {row.apply_s:.1f} s | {row.bare_s:.1f} s | "
+            f"{row.apply_s / row.bare_s:.2f} | {row.first_s:.2f} s | {row.no_op_s:.2f} s | "
+            f"{row.change_ms:.0f} ms | {row.pass_ms:.1f} ms | {row.look_ms:.0f} ms | {row.megabytes:.0f} MB",
             flush=True,
         )
     if len(rows) > 1:
