@@ -1,18 +1,44 @@
-"""What differs between two documents of one object, field by field, fit to be shown.
+"""What differs between two declarations, field by field, in the words of the grammar and without secrets.
 
-A document is a declaration as JSON, as history keeps it: one of an earlier release may hold fields that the
-grammar no longer knows, so it is compared as it is and never read back into a model.
+A declaration is compared as its JSON. History keeps those of earlier releases, with fields that the grammar
+may no longer know, so none is read back into a model as a whole.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from pydantic import BaseModel, ValidationError
+
 from controlplane.core.diff import ABSENT, FieldChange, shown
-from controlplane.core.secrets import MASK
+from controlplane.core.limits import Limit
+from controlplane.core.secrets import MASK, Secret
 
 # Any: the JSON of declarations.
 _NAMED = ("members", "models")
+_LIMITS = "limits"
+_LEFT_OUT_OF_WORDS = ("then", "mode", "strict", "time_zone")
 ANOTHER_SECRET = f"{MASK} (another secret)"
+
+Held = tuple[str, Secret | None] | None
+"""The name of a declaration's secret field, and the handle of what it holds."""
+
+
+def first_fields(spec: BaseModel, secret: Held) -> tuple[FieldChange, ...]:
+    """The fields of a declaration that is new."""
+    changes = [FieldChange(name, ABSENT, _text(value)) for name, value in _values(spec).items()]
+    if secret and secret[1] is not None:
+        changes.append(FieldChange(secret[0], ABSENT, str(secret[1])))
+    return tuple(changes)
+
+
+def spec_differences(before: BaseModel, after: BaseModel, old: Held, new: Held) -> tuple[FieldChange, ...]:
+    """Every field in which a declaration changes."""
+    changes = [*document_differences(_values(before), _values(after))]
+    if old and new and old[1] != new[1]:
+        was = str(old[1]) if old[1] is not None else ABSENT
+        now = str(new[1]) if new[1] is not None else ABSENT
+        changes.append(FieldChange(new[0], was, f"{now} (another secret)" if was == now else now))
+    return tuple(changes)
 
 
 def document_differences(
@@ -43,6 +69,11 @@ def _secret(secret: Mapping[str, str]) -> str:
     return secret.get("reference", MASK) if secret else ABSENT
 
 
+def _values(spec: BaseModel) -> dict[str, Any]:
+    values = spec.model_dump(mode="json", exclude_defaults=True)
+    return {name: value for name, value in values.items() if name not in ("name", "id")}
+
+
 def _mappings(path: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[FieldChange]:
     for name in dict.fromkeys([*before, *after]):
         where = f"{path}.{name}" if path else name
@@ -50,10 +81,10 @@ def _mappings(path: str, before: Mapping[str, Any], after: Mapping[str, Any]) ->
         if name in _NAMED and _are_named(old or []) and _are_named(new or []):
             yield from _named(where, old or [], new or [])
         else:
-            yield from _values(where, old, new)
+            yield from _compare(where, old, new)
 
 
-def _values(path: str, before: Any, after: Any) -> Iterator[FieldChange]:
+def _compare(path: str, before: Any, after: Any) -> Iterator[FieldChange]:
     if before == after and isinstance(before, bool) == isinstance(after, bool):
         return
     if isinstance(before, Mapping) and isinstance(after, Mapping):
@@ -61,8 +92,9 @@ def _values(path: str, before: Any, after: Any) -> Iterator[FieldChange]:
     elif _holds_objects(before) or _holds_objects(after):
         old, new = before or [], after or []
         for index in range(max(len(old), len(new))):
-            sides = (side[index] if index < len(side) else None for side in (old, new))
-            yield from _values(f"{path}[{index}]", *sides)
+            was, now = (side[index] if index < len(side) else None for side in (old, new))
+            if was != now:
+                yield FieldChange(f"{path}[{index}]", _object(was), _object(now))
     else:
         yield FieldChange(path, _text(before), _text(after))
 
@@ -73,8 +105,11 @@ def _named(
     old = {str(item["name"]): item for item in before}
     new = {str(item["name"]): item for item in after}
     for name in dict.fromkeys([*old, *new]):
-        yield from _values(f"{path}.{name}", old.get(name), new.get(name))
-    if old.keys() == new.keys() and list(old) != list(new):
+        if name in old and name in new:
+            yield from _compare(f"{path}.{name}", old[name], new[name])
+        else:
+            yield FieldChange(f"{path}.{name}", _object(old.get(name)), _object(new.get(name)))
+    if [name for name in old if name in new] != [name for name in new if name in old]:
         yield FieldChange(f"{path} (order)", ", ".join(old), ", ".join(new))
 
 
@@ -92,4 +127,30 @@ def _holds_objects(value: Any) -> bool:
 
 
 def _text(value: Any) -> str:
-    return ABSENT if value is None else shown(value)
+    if value is None:
+        return ABSENT
+    return "; ".join(map(_object, value)) if _holds_objects(value) else shown(value)
+
+
+def _object(value: Any) -> str:
+    """What stands in a list, in words: members by their names, and limits as people say them."""
+    if not isinstance(value, Mapping):
+        return _text(value)
+    return _item(value) if "name" in value else _limit(value)
+
+
+def _item(item: Mapping[str, Any]) -> str:
+    rest = {name: value for name, value in item.items() if name not in ("name", _LIMITS)}
+    limits = [_object(limit) for limit in item.get(_LIMITS) or ()]
+    details = [f"{name}: {shown(value)}" for name, value in rest.items()] + limits
+    return f"{item['name']} ({', '.join(details)})" if details else str(item["name"])
+
+
+def _limit(value: Mapping[str, Any]) -> str:
+    """A limit in words, with whatever the words leave out; anything else as it is."""
+    try:
+        declared = Limit.model_validate(value)
+    except ValidationError:
+        return shown(value)
+    more = [f"{name}: {value[name]}" for name in _LEFT_OUT_OF_WORDS if name in value]
+    return str(declared) + (f" ({', '.join(more)})" if more else "")

@@ -7,9 +7,9 @@ from uuid import UUID
 
 from pydantic import SecretStr
 
+from controlplane.core.comparing import first_fields, spec_differences
 from controlplane.core.desired import DesiredState, Key, Provider, Queue, Rule, Tenant, derived_id
 from controlplane.core.diff import Digest, FieldChange
-from controlplane.core.fields import first_fields, spec_differences
 from controlplane.core.plan import Action
 from controlplane.core.rules import RuleSpec
 from controlplane.core.safety import Refusal

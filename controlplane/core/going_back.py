@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import TypeVar, cast
 from uuid import UUID
 
+from controlplane.core.comparing import first_fields, spec_differences
 from controlplane.core.declaring import DeclaredChange, Item, Wanted, dangling, named, secret_of, still_used
 from controlplane.core.desired import DesiredState, Key, Provider, Queue, Rule, Tenant
 from controlplane.core.diff import FieldChange
-from controlplane.core.fields import first_fields, spec_differences
 from controlplane.core.plan import Action
 from controlplane.core.safety import Refusal, too_many
 

@@ -78,7 +78,7 @@ async def test_an_object_is_found_under_every_name_that_it_had(api: httpx.AsyncC
 async def test_a_revision_shows_what_it_changed(api: httpx.AsyncClient) -> None:
     await write_some(api)
     shown = await got(api, "revisions/3")
-    assert told(shown["changes"]) == ["update queue support: limits[0].tokens 1 → 2"]
+    assert told(shown["changes"]) == ["update queue support: limits[0] 1 tokens per 1m → 2 tokens per 1m"]
     assert told((await got(api, "revisions/5"))["changes"]) == [
         "update provider openai-main: api_key *** → *** (another secret)"
     ]
@@ -87,10 +87,10 @@ async def test_a_revision_shows_what_it_changed(api: httpx.AsyncClient) -> None:
 async def test_two_revisions_are_compared_in_either_order(api: httpx.AsyncClient) -> None:
     await write_some(api)
     assert told((await got(api, "revisions/2/diff?to=4"))["changes"]) == [
-        "update queue support: limits[0].tokens 1 → 3"
+        "update queue support: limits[0] 1 tokens per 1m → 3 tokens per 1m"
     ]
     assert told((await got(api, "revisions/4/diff?to=2"))["changes"]) == [
-        "update queue support: limits[0].tokens 3 → 1"
+        "update queue support: limits[0] 3 tokens per 1m → 1 tokens per 1m"
     ]
     newest = await got(api, "revisions/4/diff")
     assert newest["to"] == 5

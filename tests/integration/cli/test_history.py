@@ -41,9 +41,9 @@ async def test_show_and_diff_tell_fields_and_no_secret(ctl: Ctl, capsys: Capture
     assert await ctl("show", "3") == ExitCode.OK
     shown = capsys.readouterr().out
     assert "~ queue support" in shown
-    assert "limits[0].concurrency: 2 → 3" in shown
+    assert "limits[0]: 2 concurrency → 3 concurrency" in shown
     assert await ctl("diff", "2") == ExitCode.OK
-    assert "limits[0].concurrency: 2 → 3" in capsys.readouterr().out
+    assert "limits[0]: 2 concurrency → 3 concurrency" in capsys.readouterr().out
     assert await ctl("diff", "3", "1") == ExitCode.OK
     assert "- queue support" in capsys.readouterr().out
     for command in (("show", "1"), ("show", "1", "-o", "yaml"), ("diff", "2", "1", "-o", "json")):

@@ -27,8 +27,8 @@ def test_a_member_is_called_by_its_name_wherever_it_stands() -> None:
     members = [{"name": "main", "provider": "a", "weight": 70}, {"name": "new", "provider": "c"}]
     assert told(QUEUE, changed(members=members)) == [
         "members.main.weight: 80 → 70",
-        'members.spare: {name: "spare", provider: "b"} → (absent)',
-        'members.new: (absent) → {name: "new", provider: "c"}',
+        'members.spare: spare (provider: "b") → (absent)',
+        'members.new: (absent) → new (provider: "c")',
     ]
 
 
@@ -41,8 +41,15 @@ def test_another_order_of_members_is_a_difference() -> None:
 def test_a_limit_is_told_by_its_place() -> None:
     more = [{"tokens": 600, "per": "1h"}, {"concurrency": 3}]
     assert told(QUEUE, changed(limits=more)) == [
-        "limits[0].tokens: 500 → 600",
-        "limits[1]: (absent) → {concurrency: 3}",
+        "limits[0]: 500 tokens per 1h → 600 tokens per 1h",
+        "limits[1]: (absent) → 3 concurrency",
+    ]
+
+
+def test_a_limit_of_an_earlier_grammar_is_told_as_it_is() -> None:
+    old, new = [{"tokens": 500, "every": "1h"}], [{"tokens": 500, "per": "1h"}]
+    assert told(changed(limits=old), changed(limits=new)) == [
+        'limits[0]: {tokens: 500, every: "1h"} → 500 tokens per 1h'
     ]
 
 
