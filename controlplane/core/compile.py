@@ -1,10 +1,10 @@
 """Desired state to gateway objects: a pure function, the same input always gives the same objects."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
-from itertools import chain
+from itertools import chain, starmap
 
 from controlplane.core.abilities import STOCK, Abilities
 from controlplane.core.above import Above, KeyLevels, Standing, level_headers
@@ -34,33 +34,35 @@ from controlplane.core.contexts import (
     ServiceContext,
 )
 from controlplane.core.desired import DesiredState, Key, Provider, Queue, Rule
-from controlplane.core.enforcement import Placements
 from controlplane.core.forwarding import Forwarding, forwarding_of, rule_problems
-from controlplane.core.instances import direct_instance, member_instance
+from controlplane.core.instances import direct_instance
 from controlplane.core.key_models import KeyModels, model_problems, models_of
 from controlplane.core.levels import LEVELS_HEADER, SLOTS, STRATEGIES, service_id
 from controlplane.core.limits import Meter
 from controlplane.core.memory import Memory
-from controlplane.core.objects import NAME_LABEL, OWNER_LABEL, SOURCE_LABEL, GatewayObject, Kind, ObjectKey
+from controlplane.core.objects import (
+    NAME_LABEL,
+    OWNER_LABEL,
+    SOURCE_LABEL,
+    GatewayObject,
+    Kind,
+    ObjectKey,
+)
 from controlplane.core.placing import Placed, place_among
 from controlplane.core.platform import NO_PLATFORM, Platform
 from controlplane.core.policies import (
     NOBODY,
     REJECTION,
     REMOVED_HEADERS,
-    exhausted,
     policy_id,
     queue_policy,
 )
+from controlplane.core.queue_routes import ADDRESS_PRIORITY, QueueRoutes
 from controlplane.core.render import Renderer
 from controlplane.core.rotation import OldText
 from controlplane.core.rule_contexts import FORWARDING_SERVICE, RuleCompiler
 from controlplane.core.secrets import Secret
-from controlplane.core.spec import Balancer, MemberSpec, QueueSpec
-
-ADDRESS_PRIORITY = 100
-MODEL_PRIORITY = 50
-"""Routes picked by the body's model share their paths, so they stand behind those with paths of their own."""
+from controlplane.core.spec import MemberSpec
 
 OWN_SOURCE = "sluice"
 """The source of objects that belong to no declaration, such as the shared service."""
@@ -208,11 +210,12 @@ class Compiler:
 
         by_model = [protocol for protocol in (CHAT, RESPONSES, EMBEDDINGS, MESSAGES) if protocol in spoken]
         served = self._target.hosts(spec.tenant, desired)
-        routes = _Routes(queue, placed.placements, providers, labels, served)
+        routes = QueueRoutes(queue, placed.placements, providers, labels, served)
+        numbered = ((number, *each) for number, each in enumerate(tails.items()))
         return [
             policy,
-            *(routes.by_address(number, *each) for number, each in enumerate(tails.items())),
-            routes.by_model(by_model),
+            *chain.from_iterable(starmap(routes.by_address, numbered)),
+            *routes.by_model(by_model),
         ]
 
     def provider(
@@ -299,61 +302,6 @@ class Compiler:
     def _labels(self, source: str, name: str | None = None) -> Labels:
         labels = {OWNER_LABEL: self._target.owner, SOURCE_LABEL: source}
         return labels if name is None else {**labels, NAME_LABEL: name}
-
-
-@dataclass(frozen=True, slots=True)
-class _Routes:
-    """What the routes of one queue have in common."""
-
-    queue: Queue
-    placements: Placements
-    providers: Mapping[str, Provider]
-    labels: Labels
-    hosts: list[str]
-
-    def by_address(self, number: int, members: Sequence[MemberSpec], uris: Sequence[str]) -> Context:
-        """A route for paths that name the queue; those after the first name some of its members."""
-        return self._route(f".m{number}" if number else "", members, uris)
-
-    def by_model(self, uris: Sequence[str]) -> Context:
-        """The route for plain paths with the queue's name as the body's model."""
-        return self._route(".model", self.queue.spec.members, uris, self.queue.spec.name)
-
-    def _route(
-        self, suffix: str, members: Sequence[MemberSpec], uris: Sequence[str], model: str | None = None
-    ) -> Context:
-        spec = self.queue.spec
-        return RouteContext(
-            ObjectKey(Kind.ROUTE, f"q.{spec.name}{suffix}"),
-            self.labels,
-            f"queue {spec.name}",
-            uris=uris,
-            priority=ADDRESS_PRIORITY if model is None else MODEL_PRIORITY,
-            service=service_id(self.placements.strategy),
-            plugin_config=policy_id(spec.name),
-            instances=[member_instance(m, self.providers[m.provider], spec.guards) for m in members],
-            balancer=_balancer(spec),
-            fallback=[strategy.value for strategy in spec.fallback],
-            timeout_ms=round(spec.timeout_s * 1000),
-            hosts=self.hosts,
-            methods=("POST", "OPTIONS") if spec.guards.cors and model is None else ("POST",),
-            max_body_bytes=spec.guards.max_body_bytes,
-            model=model,
-            exhausted=exhausted(self.queue, self.placements, members),
-            rejection=REJECTION,
-            pins={
-                ("hosts",): self.hosts or None,
-                ("plugins", "ai-proxy-multi", "max_req_body_size"): spec.guards.max_body_bytes,
-            },
-        )
-
-
-def _balancer(spec: QueueSpec) -> dict[str, str]:
-    if spec.balancer is not Balancer.CHASH:
-        return {"algorithm": "roundrobin"}
-    if spec.hash_on:
-        return {"algorithm": "chash", "hash_on": "header", "key": spec.hash_on}
-    return {"algorithm": "chash", "hash_on": "vars", "key": "remote_addr"}
 
 
 _FUNCTION = ("plugins", "serverless-pre-function")

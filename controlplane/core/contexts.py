@@ -118,8 +118,8 @@ class RouteContext(Context):
     """The hosts that it answers for; every host without one."""
     methods: Sequence[str] = ("POST",)
     max_body_bytes: int | None = None
-    model: str | None = None
-    """The `model` of the body that picks this route."""
+    conditions: Sequence[Any] = ()  # Any: expressions of the gateway
+    """What must be true of a request, beside its address."""
     exhausted: Sequence[Any] | None = None  # Any: a nested expression of the gateway
     """When every member is used up, the gateway says 503; this expression recognises that case."""
     rejection: str = ""

@@ -6,14 +6,12 @@ from typing import Any
 from controlplane.core.addresses import endpoint_override
 from controlplane.core.contexts import Instance
 from controlplane.core.desired import Provider
-from controlplane.core.guards import Guards
 from controlplane.core.secrets import Secret
 from controlplane.core.spec import MemberSpec, ProviderType
 
 
-def member_instance(member: MemberSpec, provider: Provider, guards: Guards) -> Instance:
-    """The instance of a queue's member."""
-    caps = [cap for cap in (member.max_output_tokens, guards.max_output_tokens) if cap is not None]
+def member_instance(member: MemberSpec, provider: Provider, cap: int | None) -> Instance:
+    """The instance of a queue's member; no answer of it is longer than the cap, whatever is asked for."""
     return Instance(
         name=member.name,
         provider=provider.spec.type.value,
@@ -21,7 +19,7 @@ def member_instance(member: MemberSpec, provider: Provider, guards: Guards) -> I
         priority=member.priority,
         auth=_auth(provider),
         options={"model": member.model} if member.model is not None else {},
-        override=_override(provider, min(caps) if caps else None),
+        override=_override(provider, cap),
         provider_conf=_provider_conf(provider),
     )
 

@@ -6,6 +6,7 @@ import httpx
 import pytest
 
 from tests.contract.declared import CHAT, HELLO, Declared, unique
+from tests.fixtures.specs import member
 
 # Any: JSON.
 
@@ -120,3 +121,54 @@ async def test_a_page_of_an_allowed_origin_may_call(declared: Declared) -> None:
         401,
         "https://app.example",
     )
+
+
+async def asked_of_the_provider(declared: Declared, path: str, **asked: Any) -> dict[str, Any]:
+    """What the provider is asked for as the most that it may say."""
+    body = {**HELLO, **({"input": "hi"} if path.endswith("responses") else {}), **asked}
+    assert await code(declared, body, path) == 200
+    sent = declared.target.mock.requests[-1].body
+    return {name: sent[name] for name in sent if name.startswith("max_")}
+
+
+async def test_a_client_that_asks_for_less_than_the_cap_gets_what_it_asks_for(declared: Declared) -> None:
+    await guarded(declared, max_output_tokens=100)
+    for path in (CHAT, "/v1/chat/completions/queue/support/main"):
+        assert await asked_of_the_provider(declared, path, max_tokens=7) == {"max_tokens": 7}
+        assert await asked_of_the_provider(declared, path, max_completion_tokens=100) == {
+            "max_completion_tokens": 100
+        }
+    assert await asked_of_the_provider(declared, RESPONSES, max_output_tokens=7) == {"max_output_tokens": 7}
+    assert await asked_of_the_provider(declared, MESSAGES, max_tokens=7) == {"max_completion_tokens": 7}
+    by_model = {"model": "support", "max_tokens": 7}
+    assert await asked_of_the_provider(declared, "/v1/chat/completions", **by_model) == {"max_tokens": 7}
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        *(
+            {},
+            {"max_tokens": 101},
+            {"max_completion_tokens": 10**9},
+            {"max_tokens": None},
+            {"max_tokens": [5]},
+        ),
+        *({"max_tokens": 5, "max_completion_tokens": 500}, {"max_output_tokens": 5}, {"max_tokens": "all"}),
+    ],
+)
+async def test_whoever_asks_for_more_or_for_nothing_gets_the_cap(
+    declared: Declared, asked: dict[str, Any]
+) -> None:
+    await guarded(declared, max_output_tokens=100)
+    sent = await asked_of_the_provider(declared, CHAT, **asked)
+    assert sent["max_completion_tokens"] == 100
+    assert "max_tokens" not in sent
+
+
+async def test_the_smallest_cap_of_the_members_is_what_a_client_may_ask_for(declared: Declared) -> None:
+    members = [member(max_output_tokens=50), member(name="big", weight=0)]
+    await declared.declare(unique([], members=members, guards={"max_output_tokens": 100}))
+    await declared.ready(CHAT)
+    assert await asked_of_the_provider(declared, CHAT, max_tokens=50) == {"max_tokens": 50}
+    assert await asked_of_the_provider(declared, CHAT, max_tokens=51) == {"max_completion_tokens": 50}
