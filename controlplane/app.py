@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from types import FrameType
 from typing import Any
 
+import httpx
 import structlog
 import uvicorn
 from litestar import Litestar
@@ -31,6 +32,8 @@ from controlplane.api.rollback import rollback_router
 from controlplane.api.service import Service
 from controlplane.api.sign_in import IdentityProvider, SignIn, sign_in_router
 from controlplane.api.state import state_router
+from controlplane.api.validation import validation_router
+from controlplane.api.validators import Validators, validators_client
 from controlplane.clock import SystemClock
 from controlplane.errors import InvalidSettings, SluiceError
 from controlplane.logs import configure_logging, request_log, where
@@ -78,15 +81,16 @@ def create_app(
     ]
     for router in protected:
         router.guards = [guard]
+    asking = validators_client()
     sign_in = SignIn(IdentityProvider.of(settings), settings.browser_url.startswith("https:"))
     app = Litestar(
-        route_handlers=[*protected, sign_in_router(), health_router(), openapi_router()],
+        route_handlers=[*protected, sign_in_router(), health_router(), openapi_router(), validation_router()],
         exception_handlers={
             SluiceError: on_sluice_error,
             HTTPException: on_http_error,
             Exception: on_any_error,
         },
-        lifespan=[_running(background)],
+        lifespan=[_running(background), _closing(asking)],
         openapi_config=None,
         request_max_body_size=None,  # the handlers read no more than each of them allows
         state=State(
@@ -95,6 +99,7 @@ def create_app(
                 "gate": gate,
                 "sign_in": sign_in,
                 "known": KnownDeclarations(),
+                "validators": Validators(asking),
             }
         ),
         logging_config=None,
@@ -114,6 +119,15 @@ def _running(background: Sequence[Background]) -> Any:  # Any: what Litestar tak
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+    return lifespan
+
+
+def _closing(client: httpx.AsyncClient) -> Any:  # Any: as above
+    @contextlib.asynccontextmanager
+    async def lifespan(_: Litestar) -> AsyncIterator[None]:
+        async with client:
+            yield
 
     return lifespan
 

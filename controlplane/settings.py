@@ -49,6 +49,12 @@ class Settings(BaseModel):
     oidc_client_id: str | None = Field(None, description="our name at the identity provider")
     oidc_client_secret: SecretStr | None = Field(None, description="our secret at the identity provider")
 
+    validation_url: str | None = Field(
+        None,
+        pattern=r"^https?://[^?#]+$",
+        description="where gateways reach the service to ask external validators",
+    )
+
     base_domain: str | None = Field(
         None,
         pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)+$",

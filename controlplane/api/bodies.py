@@ -34,7 +34,7 @@ async def read_json(
         )
     if request.headers.get("content-encoding", "identity").lower() != "identity":
         raise UnsupportedMediaType("a compressed body is not read here", remedy="send it as it is")
-    body = await _read(request, largest)
+    body = await read_bytes(request, largest)
     value = empty if empty is not None and not body else parse(body)
     if not isinstance(value, dict):
         raise InvalidRequest(
@@ -43,7 +43,8 @@ async def read_json(
     return value
 
 
-async def _read(request: AnyRequest, largest: int) -> bytes:
+async def read_bytes(request: AnyRequest, largest: int) -> bytes:
+    """A body as it is. Raises PayloadTooLarge."""
     body = bytearray()
     async for chunk in request.stream():
         body += chunk

@@ -82,7 +82,8 @@ class ContentValidatorSettings(Declared):
     max_body_bytes: Annotated[int, Field(ge=1, le=LARGEST_BODY, strict=True)] | None = None
     deny_patterns: Annotated[tuple[Pattern, ...], Field(max_length=32)] = ()
     """Regular expressions: what they match in an answer is replaced."""
-    replacement: Annotated[Text, Field(max_length=256)] = "[removed]"
+    replacement: Annotated[Text, Field(max_length=256, pattern=r"^[^$\\]*$")] = "[removed]"
+    """What stands for it then, as it is."""
 
 
 class ContentValidator(PluginBase):

@@ -1,6 +1,6 @@
 """Desired state to gateway objects: a pure function, the same input always gives the same objects."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -63,6 +63,8 @@ from controlplane.core.rotation import OldText
 from controlplane.core.rule_contexts import FORWARDING_SERVICE, RuleCompiler
 from controlplane.core.secrets import Secret
 from controlplane.core.spec import MemberSpec
+from controlplane.core.validation import ValidationAddress, validation_problems
+from controlplane.errors import Problem
 
 OWN_SOURCE = "sluice"
 """The source of objects that belong to no declaration, such as the shared service."""
@@ -77,6 +79,8 @@ class Target:
     base_domain: str | None = None
     """The domain whose subdomains are the tenants'."""
     platform: Platform = NO_PLATFORM
+    validation: ValidationAddress | None = None
+    """Where it asks for external validators."""
 
     def hosts(self, tenant: str | None, desired: DesiredState) -> list[str]:
         """The hosts under which what a tenant owns is served; none means every host."""
@@ -111,7 +115,7 @@ class Compiler:
         placed = {name: place_among(queue, above, abilities, memory) for name, queue in queues}
         of_queues = (item for each in placed.values() for item in each.problems)
         served = {name: self._target.rule_hosts(rule, desired) for name, rule in desired.rules.items()}
-        of_rules = rule_problems(desired, hosts=served)
+        of_rules = (*rule_problems(desired, hosts=served), *self._validation_problems(desired))
         problems = (*of_queues, *above.problems(), *model_problems(desired), *of_rules)
         admission = Admission(desired, problems, moment)
         made: dict[str, tuple[GatewayObject, ...]] = {}
@@ -167,6 +171,11 @@ class Compiler:
             pins={("plugins", "ai-rate-limiting", "rules"): rules},
         )
 
+    def _validation_problems(self, desired: DesiredState) -> Iterator[Problem]:
+        for name, rule in desired.rules.items():
+            for item in validation_problems(forwarding_of(rule, desired), self._target.validation):
+                yield Problem(f"rules.{name}.{item.field}", item.message, item.remedy)
+
     def forwarding_service(self) -> list[Context]:
         """The service that all forwarding rules share."""
         service = RuleServiceContext(
@@ -184,7 +193,7 @@ class Compiler:
         """A forwarding rule: its policy, and the route to its target."""
         rule = forwarding.rule
         labels = self._labels(rule.source, rule.spec.name)
-        made = RuleCompiler(forwarding, labels, self._target.counters)
+        made = RuleCompiler(forwarding, labels, self._target.counters, self._target.validation)
         return [made.policy(consumers), made.route(served)]
 
     def queue(

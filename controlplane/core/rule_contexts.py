@@ -19,6 +19,7 @@ from controlplane.core.policies import (
 )
 from controlplane.core.rules import Match, RuleSpec
 from controlplane.core.secrets import Secret
+from controlplane.core.validation import ValidationAddress, forward_auth
 
 RULE_HEADER = "X-Sluice-Rule"
 RULE_PRIORITY = 10
@@ -36,6 +37,7 @@ class RuleCompiler:
     forwarding: Forwarding
     labels: Labels
     counters: CounterStore
+    validation: ValidationAddress | None = None
 
     @property
     def _spec(self) -> RuleSpec:
@@ -140,6 +142,8 @@ class RuleCompiler:
                 ),
                 **({"max_req_body_size": min(largest)} if largest else {}),
             }
+        if self.forwarding.validators and self.validation is not None:
+            found["forward-auth"] = forward_auth(self.forwarding, self.validation)
         if answers := self._answers():
             found["response-rewrite"] = answers
         return found
@@ -153,8 +157,7 @@ class RuleCompiler:
         if changes.remove:
             headers["remove"] = [name.title() for name in changes.remove]
         filters = [
-            # A replacement may have a $ of its own, which is no capture here.
-            {"regex": pattern, "replace": check.settings.replacement.replace("$", "$$"), "scope": "global"}
+            {"regex": pattern, "replace": check.settings.replacement, "scope": "global"}
             for check in self.forwarding.answer_checks
             for pattern in check.settings.deny_patterns
         ]

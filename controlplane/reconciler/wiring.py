@@ -13,12 +13,15 @@ from controlplane.clock import Clock
 from controlplane.core.compile import Compiler, Target
 from controlplane.core.memory import Memory
 from controlplane.core.render import Renderer
+from controlplane.core.secrets import SecretRef
+from controlplane.core.validation import VALIDATION, ValidationAddress
 from controlplane.gateway.apisix import ApisixAdmin
 from controlplane.reconciler.passes import GatewayPass
 from controlplane.reconciler.planning import Planner
 from controlplane.reconciler.service import MakePass, Reconciler
 from controlplane.settings import Settings
 from controlplane.store.reconciling import GatewayRecord, ReconcilingStore
+from controlplane.store.seal import Sealer
 from controlplane.store.store import Store
 
 TEMPLATES = Path(__file__).parents[2] / "templates" / "apisix"
@@ -39,10 +42,11 @@ def pass_maker(settings: Settings, store: Store, work: ReconcilingStore, clock: 
     """What makes the passes over each gateway."""
     renderer = Renderer(FileSystemLoader(TEMPLATES))
     replica = f"{socket.gethostname()}:{os.getpid()}"
+    validation = ValidationAddress(settings.validation_url or settings.browser_url, _token_of(store.sealer))
     memories: WeakValueDictionary[tuple[UUID, int], Memory] = WeakValueDictionary()
 
     def make_pass(record: GatewayRecord, may_write: Callable[[], bool]) -> GatewayPass:
-        target = Target(settings.owner, record.counters, settings.base_domain, record.platform)
+        target = Target(settings.owner, record.counters, settings.base_domain, record.platform, validation)
         return GatewayPass(
             record=record,
             gateway=ApisixAdmin(record.admin_url, record.admin_key),
@@ -57,3 +61,10 @@ def pass_maker(settings: Settings, store: Store, work: ReconcilingStore, clock: 
         )
 
     return make_pass
+
+
+def _token_of(sealer: Sealer) -> Callable[[UUID], SecretRef]:
+    def token(rule: UUID) -> SecretRef:
+        return SecretRef(f"rule/{rule}/{VALIDATION}", sealer.fingerprint(sealer.validation_token(rule)))
+
+    return token

@@ -7,6 +7,7 @@ from uuid import UUID
 from controlplane.core.abilities import Abilities
 from controlplane.core.access import Reach
 from controlplane.core.desired import DesiredState, Queue
+from controlplane.core.forwarding import Forwarding
 from controlplane.core.objects import ObjectKey
 from controlplane.core.spec import Document
 from controlplane.store.accounts import Accounts
@@ -50,6 +51,12 @@ class DeclaredStore(Protocol):
 
     def within(self, reach: Reach) -> "DeclaredStore":
         """The same store for somebody of one tenant: whatever lies beyond is as if it were not there."""
+
+    def validation_token(self, rule: UUID) -> str:
+        """What gateways prove themselves with when they ask about calls of a rule."""
+
+    async def forwarding(self, rule: UUID) -> Forwarding:
+        """A rule with what its tenant requires. Raises NotFound."""
 
     async def ping(self) -> None:
         """Raises StoreUnavailable when Postgres does not answer."""

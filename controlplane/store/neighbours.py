@@ -8,12 +8,13 @@ from controlplane.core.abilities import Abilities
 from controlplane.core.above import platform_problems
 from controlplane.core.desired import DesiredState, Provider, Queue, Rule, Tenant
 from controlplane.core.desired import Key as DesiredKey
+from controlplane.core.forwarding import Forwarding, forwarding_of
 from controlplane.core.gateways import GatewaySpec
 from controlplane.core.placing import unenforceable
 from controlplane.core.rules import RuleSpec
 from controlplane.core.secrets import SecretRef
 from controlplane.core.spec import KeySpec, ProviderSpec, QueueSpec, TenantSpec
-from controlplane.errors import Problem
+from controlplane.errors import NotFound, Problem
 from controlplane.store import documents, rows
 from controlplane.store.database import Connection
 from controlplane.store.records import Kind, Spec
@@ -82,6 +83,15 @@ async def new_among_neighbours(connection: Connection, queues: Mapping[str, Queu
         tenants=await _tenants(connection, {queue.spec.tenant for queue in queues.values()}),
         queues=queues,
     )
+
+
+async def forwarding_in(connection: Connection, rule: UUID) -> Forwarding:
+    """A rule with what its tenant requires. Raises NotFound."""
+    found = _rules(await rows.fetch(connection, Kind.RULE, "o.id = $1", rule))
+    if not found:
+        raise NotFound(f"there is no rule {rule}", remedy="`ctl get rules` lists them")
+    (one,) = found.values()
+    return forwarding_of(one, DesiredState(tenants=await _tenants(connection, {one.spec.tenant})))
 
 
 def unenforced_by(spec: GatewaySpec, state: DesiredState, abilities: Abilities) -> tuple[Problem, ...]:

@@ -16,6 +16,7 @@ from controlplane.core.objects import Kind as ObjectKind
 from controlplane.core.objects import ObjectKey
 from controlplane.core.platform import NO_PLATFORM, Platform
 from controlplane.core.secrets import SecretRef
+from controlplane.core.validation import VALIDATION
 from controlplane.errors import CannotUnseal
 from controlplane.store import documents, drift, rows
 from controlplane.store.database import Database
@@ -118,10 +119,13 @@ class ReconcilingStore:
     async def unseal(self, names: Iterable[str]) -> Mapping[str, str]:
         """The texts of secrets, by the names of their handles; one that cannot be read is left out."""
         wanted: dict[Kind, set[UUID]] = {}
-        for name in names:
-            kind, object_id, _ = name.split("/")
-            wanted.setdefault(Kind(kind), set()).add(UUID(object_id))
         texts: dict[str, str] = {}
+        for name in names:
+            kind, object_id, what = name.split("/")
+            if what == VALIDATION:
+                texts[name] = self._sealer.validation_token(UUID(object_id))
+                continue
+            wanted.setdefault(Kind(kind), set()).add(UUID(object_id))
         async with self._database.connection() as connection:
             for kind, ids in wanted.items():
                 found = await connection.fetch(

@@ -11,6 +11,7 @@ import hashlib
 import hmac
 import os
 from collections.abc import Callable
+from uuid import UUID
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hashes
@@ -39,6 +40,7 @@ class Sealer:
         self._fingerprint_key = _derive(master_key, "fingerprint")
         self._lookup_key = _derive(master_key, "api key look-up")
         self._audit_key = _derive(master_key, "audit")
+        self._validation_key = _derive(master_key, "validation")
         self._random_bytes = random_bytes
 
     @classmethod
@@ -84,6 +86,10 @@ class Sealer:
     def lookup(self, api_key: str) -> str:
         """What an API key is found by; no two keys share it, and the key cannot be had back from it."""
         return hmac.new(self._lookup_key, api_key.encode(), hashlib.sha256).hexdigest()
+
+    def validation_token(self, rule: UUID) -> str:
+        """What gateways prove themselves with when they ask about calls of a rule."""
+        return hmac.new(self._validation_key, rule.bytes, hashlib.sha256).hexdigest()
 
     def audit_digest(self, content: str) -> str:
         """What vouches for an audit row; nobody makes one without the master key."""

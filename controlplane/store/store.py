@@ -15,6 +15,7 @@ from controlplane.core.abilities import Abilities
 from controlplane.core.access import Reach
 from controlplane.core.apikeys import RandomSource
 from controlplane.core.desired import DesiredState, Queue
+from controlplane.core.forwarding import Forwarding
 from controlplane.core.objects import ObjectKey
 from controlplane.core.spec import Document
 from controlplane.core.text import NAME_PATTERN, visible
@@ -28,7 +29,7 @@ from controlplane.store.database import Connection, Database
 from controlplane.store.exporting import export
 from controlplane.store.gateways import known_abilities
 from controlplane.store.history import History
-from controlplane.store.neighbours import among_neighbours
+from controlplane.store.neighbours import among_neighbours, forwarding_in
 from controlplane.store.reaching import found_by
 from controlplane.store.records import (
     Applied,
@@ -73,6 +74,13 @@ class Store:
 
     def within(self, reach: Reach) -> "Store":
         return Store(self.database, self.sealer, self._random, reach)
+
+    def validation_token(self, rule: UUID) -> str:
+        return self.sealer.validation_token(rule)
+
+    async def forwarding(self, rule: UUID) -> Forwarding:
+        async with self.database.connection() as connection:
+            return await forwarding_in(connection, rule)
 
     async def ping(self) -> None:
         async with self.database.connection() as connection:

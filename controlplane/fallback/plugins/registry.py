@@ -7,8 +7,10 @@ from controlplane.fallback.plugins.ai_prompt_guard import AiPromptGuard
 from controlplane.fallback.plugins.ai_proxy import AiProxy
 from controlplane.fallback.plugins.ai_proxy_multi import AiProxyMulti
 from controlplane.fallback.plugins.ai_rate_limiting import AiRateLimiting
+from controlplane.fallback.plugins.client_control import ClientControl
 from controlplane.fallback.plugins.consumer_restriction import ConsumerRestriction
 from controlplane.fallback.plugins.cors import Cors
+from controlplane.fallback.plugins.forward_auth import ForwardAuth
 from controlplane.fallback.plugins.http_logger import HttpLogger
 from controlplane.fallback.plugins.ip_restriction import IpRestriction
 from controlplane.fallback.plugins.key_auth import KeyAuth
@@ -31,8 +33,10 @@ _ALL: tuple[type[Plugin], ...] = (
     AiProxy,
     AiProxyMulti,
     AiRateLimiting,
+    ClientControl,
     ConsumerRestriction,
     Cors,
+    ForwardAuth,
     HttpLogger,
     IpRestriction,
     KeyAuth,

@@ -1,0 +1,55 @@
+"""Where gateways ask whether a call may go on: `forward-auth` of a rule that has external validators."""
+
+import hmac
+from uuid import UUID
+
+from litestar import HttpMethod, Response, Router, route
+from litestar.params import FromPath
+
+from controlplane.api.bodies import AnyRequest, read_bytes
+from controlplane.api.service import Service
+from controlplane.api.validators import PASSED, Call, Validators, Verdict
+from controlplane.core.chain import Fail
+from controlplane.core.validation import LARGEST_BODY, VALIDATION_HEADER
+from controlplane.errors import StoreUnavailable, Unauthorized
+
+_PATH = "/internal/rules/{rule:uuid}/validate"
+
+
+@route(_PATH, http_method=[HttpMethod.GET, HttpMethod.POST], name="validate_call")
+async def validate(request: AnyRequest, rule: FromPath[UUID]) -> Response[bytes]:
+    """What the external validators of a rule say of a call; below 300 it may go on."""
+    service: Service = request.app.state.service
+    sent = request.headers.get(VALIDATION_HEADER, "").encode(errors="surrogateescape")
+    if not hmac.compare_digest(sent, service.store.validation_token(rule).encode()):
+        raise Unauthorized("this address is for gateways", remedy="call the rule itself")
+    try:
+        forwarding = await service.store.forwarding(rule)
+    except StoreUnavailable:
+        if request.query_params.get("fail") != Fail.OPEN:
+            raise
+        return _reply(PASSED)
+    validators: Validators = request.app.state.validators
+    body = await read_bytes(request, LARGEST_BODY) if request.method == "POST" else b""
+    headers = request.headers
+    call = Call(
+        forwarding.rule.spec.name,
+        forwarding.rule.spec.tenant,
+        headers.get("x-forwarded-method", ""),
+        headers.get("x-forwarded-host", ""),
+        headers.get("x-forwarded-uri", ""),
+        headers.get("x-forwarded-for", ""),
+        dict(headers.items()),
+        body,
+    )
+    verdict = await validators.judge(forwarding.validators, call)
+    return _reply(verdict)
+
+
+def _reply(verdict: Verdict) -> Response[bytes]:
+    more = {"Retry-After": verdict.retry_after} if verdict.retry_after else {}
+    return Response(verdict.body, status_code=verdict.status, media_type=verdict.content_type, headers=more)
+
+
+def validation_router() -> Router:
+    return Router(path="/", route_handlers=[validate])

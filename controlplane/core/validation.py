@@ -1,0 +1,73 @@
+"""How gateways ask external validators: all those of a rule through one address of ours."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from controlplane.core.chain import ExternalValidator, Fail
+from controlplane.core.forwarding import Forwarding
+from controlplane.core.objects import Json
+from controlplane.core.secrets import SecretRef
+from controlplane.errors import Problem
+
+VALIDATION_HEADER = "X-Sluice-Validation"
+"""What a gateway proves with that it is a gateway."""
+VALIDATION = "validation"
+"""The last part of the name under which that is known."""
+LARGEST_BODY = 1024 * 1024
+"""What validators are told of at most."""
+
+_AFTER_COUNTING = 900
+"""Behind everything that counts calls on a gateway, where external validators stand before it otherwise."""
+_MARGIN_MS = 1000
+_LONGEST_MS = 59_000
+
+
+@dataclass(frozen=True, slots=True)
+class ValidationAddress:
+    """Where gateways reach the service, and the handle of what they prove themselves with, by rule."""
+
+    url: str
+    token: Callable[[UUID], SecretRef]
+
+    def of_rule(self, rule: UUID, fail: Fail) -> str:
+        """The address of a rule; it says itself what becomes of calls where the rule cannot be read."""
+        return f"{self.url.rstrip('/')}/internal/rules/{rule}/validate?fail={fail}"
+
+
+def forward_auth(forwarding: Forwarding, address: ValidationAddress) -> dict[str, Json]:
+    """What the gateway's forward-auth is told about a rule that has external validators."""
+    every = [one.settings for group in forwarding.validators for one in group]
+    rule = forwarding.rule.id
+    headers = sorted({name for settings in every for name in settings.headers})
+    fail = Fail.OPEN if all(settings.fail is Fail.OPEN for settings in every) else Fail.CLOSED
+    with_body = any(settings.send_body for settings in every)
+    return {
+        "uri": address.of_rule(rule, fail),
+        "request_method": "POST" if with_body else "GET",
+        "request_headers": [*headers, "content-type"] if with_body else headers,
+        "extra_headers": {VALIDATION_HEADER: address.token(rule)},
+        "client_headers": ["Content-Type", "Retry-After"],
+        "max_req_body_size": LARGEST_BODY,
+        "timeout": longest_ms(forwarding.validators) + _MARGIN_MS,
+        "status_on_error": 503,
+        "allow_degradation": fail is Fail.OPEN,
+        **({} if forwarding.asks_before_counting else {"_meta": {"priority": _AFTER_COUNTING}}),
+    }
+
+
+def validation_problems(forwarding: Forwarding, address: ValidationAddress | None) -> Iterator[Problem]:
+    """What stands against asking; fields are named from the rule's top."""
+    if not forwarding.validators:
+        return
+    if address is None:
+        message = "gateways do not know where to ask for external validators"
+        yield Problem("plugins", message, "set SLUICE_VALIDATION_URL to where they reach the service")
+    if longest_ms(forwarding.validators) > _LONGEST_MS:
+        message = f"external validators may take {longest_ms(forwarding.validators)} ms together"
+        yield Problem("plugins", message, f"keep that under {_LONGEST_MS}, or let them run in parallel")
+
+
+def longest_ms(groups: Sequence[Sequence[ExternalValidator]]) -> int:
+    """How long it takes at most: one group after the other, those of a group at the same time."""
+    return sum(max(one.settings.timeout_ms for one in group) for group in groups)
