@@ -16,7 +16,9 @@ from controlplane.settings import Settings
 from controlplane.store.store import Store
 from tests.fixtures.services import TOKEN, client
 
-OPEN = {"/health/live", "/health/ready", "/api/openapi.json", "/auth/oidc", "/auth/oidc/callback"}
+OPEN = {"/health/live", "/health/ready", "/api/openapi.json", "/auth/oidc", "/auth/oidc/callback"} | {
+    "/internal/rules/{rule}/validate"  # for gateways, which prove themselves with a token of the rule
+}
 PROVIDER = {"name": "openai-main", "type": "openai", "api_key": "sk-canary-5b1d"}
 MEMBERS = [{"name": "main", "provider": "openai-main", "model": "gpt-4o-mini"}]
 
