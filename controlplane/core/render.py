@@ -27,11 +27,14 @@ class BadTemplate(SluiceError):
     """A template does not give the object that its context describes."""
 
 
+_OURS = (Context, Instance, CounterStore)
+
+
 class _Environment(SandboxedEnvironment):
     """The sandbox, which need not look twice at the fields of our own values."""
 
     def getattr(self, obj: Any, attribute: str) -> Any:  # Any: as Jinja has it
-        if isinstance(obj, Context | Instance | CounterStore) and not attribute.startswith("_"):
+        if isinstance(obj, _OURS) and attribute[0] != "_":
             try:
                 return getattr(obj, attribute)
             except AttributeError:
@@ -52,12 +55,15 @@ class Renderer:
             auto_reload=False,
         )
         self._environment.filters["tojson"] = _tojson
+        self._texts: dict[str, str] = {}
 
     def text(self, name: str) -> str:
         """A file beside the templates, as it is."""
-        loader = self._environment.loader
-        assert loader is not None  # noqa: S101 - given in __init__
-        return loader.get_source(self._environment, name)[0].strip()
+        if name not in self._texts:
+            loader = self._environment.loader
+            assert loader is not None  # noqa: S101 - given in __init__
+            self._texts[name] = loader.get_source(self._environment, name)[0].strip()
+        return self._texts[name]
 
     def render(self, context: Context) -> GatewayObject:
         """The object of a context. Raises BadTemplate."""
@@ -74,10 +80,10 @@ class Renderer:
 
 
 def _tojson(value: Any) -> str:  # Any: whatever a template places
-    text = packed(value)
-    if SECRET_MARK.encode() in text and _names_mark(value):
+    text = packed(value).decode()
+    if SECRET_MARK in text and _names_mark(value):
         raise BadTemplate(f"the name {SECRET_MARK} is reserved")
-    return text.decode()
+    return text
 
 
 def _names_mark(value: Json) -> bool:
