@@ -18,6 +18,7 @@ from litestar.exceptions import HTTPException
 from controlplane.api.access import Gate, guard
 from controlplane.api.accounts import accounts_router
 from controlplane.api.audit import audit_router
+from controlplane.api.compat.handlers import compat_router
 from controlplane.api.export import export_router
 from controlplane.api.health import health_router
 from controlplane.api.history import history_router
@@ -71,6 +72,7 @@ def create_app(
         *(resource_router(kind) for kind in Kind),
         state_router(),
         keys_router(),
+        compat_router(),
         history_router(),
         rollback_router(),
         export_router(),

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from litestar import Response, Router, get
 
 from controlplane.api.openapi_access import access_paths
+from controlplane.api.openapi_compat import compat_paths, with_older_tenants
 from controlplane.api.openapi_history import audit_paths, history_paths
 from controlplane.api.openapi_keys import key_paths
 from controlplane.api.openapi_parts import (
@@ -73,6 +74,7 @@ def openapi_document() -> Part:
     paths: Part = {}
     for kind in Kind:
         paths |= _resource_paths(kind)
+    paths = with_older_tenants(paths)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -90,6 +92,7 @@ def openapi_document() -> Part:
         "paths": paths
         | _state_paths()
         | key_paths()
+        | compat_paths()
         | _document_paths()
         | history_paths()
         | audit_paths()

@@ -5,6 +5,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from controlplane.api.compat.shapes import OlderBudget, OlderRule, OlderTenant
 from controlplane.api.keys import Rotation
 from controlplane.api.openapi_plans import PLAN
 from controlplane.core.access import AccountSpec, Permission, Role, TokenSpec
@@ -40,6 +41,7 @@ _RECORDS = (
     RevisionChange,
     Token,
 )
+_SENT = (Document, AccountSpec, TokenSpec, Rotation, OlderTenant, OlderRule, OlderBudget)
 _ADDED: Mapping[str, Part] = {
     "id": {"type": "string", "format": "uuid"},
     "source": {"type": "string", "description": "who owns the object"},
@@ -89,14 +91,14 @@ def all_of(item: Part) -> Part:
 def schemas() -> Part:
     """Every schema that the document refers to, by name."""
     adapters: list[tuple[str, Any, TypeAdapter[Any]]] = [
-        (model.__name__, "validation", TypeAdapter(model))
-        for model in (Document, AccountSpec, TokenSpec, Rotation, *(k.model for k in Kind))
+        (model.__name__, "validation", TypeAdapter(model)) for model in (*_SENT, *(k.model for k in Kind))
     ]
     adapters += [(record.__name__, "validation", TypeAdapter(record)) for record in _RECORDS]
     _, found = TypeAdapter.json_schemas(adapters, ref_template=_TEMPLATE)
     made: Part = {**found["$defs"], "Problem": _PROBLEM, "Applied": _APPLIED, "Plan": PLAN}
     for kind in Kind:
         made[view_name(kind)] = _view(kind, made[kind.model.__name__])
+    made["TenantWithKey"] = _TENANT_WITH_KEY
     head = made["Revision"]
     token = made["Token"]
     made["NewToken"] = token | {
@@ -141,6 +143,12 @@ def _view(kind: Kind, spec: Part) -> Part:
     }
 
 
+_TENANT_WITH_KEY: Part = {
+    "type": "object",
+    "description": "a tenant of the older shape, and its first key",
+    "required": ["tenant", "api_key"],
+    "properties": {"tenant": ref(view_name(Kind.TENANT)), "api_key": {"type": "string"}},
+}
 _EXPORTED: Part = {
     "type": "object",
     "description": "a Document; `***` stands for a secret that is stored",

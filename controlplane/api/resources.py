@@ -8,6 +8,7 @@ from litestar.params import FromPath
 
 from controlplane.api.access import author_of, needs, principal_of
 from controlplane.api.bodies import PATCH_TYPES, AnyRequest, read_json
+from controlplane.api.compat.handlers import create_older_tenant, is_older_tenant
 from controlplane.api.queries import flag, list_query, only, wanted_versions
 from controlplane.api.service import service_of
 from controlplane.api.views import Shown, gateway_view, object_view, reply
@@ -71,7 +72,10 @@ class _Handlers:
 
     async def create(self, request: AnyRequest) -> Response[bytes]:
         only(request, ())
-        spec = validated(self._kind, await read_json(request))
+        values = await read_json(request)
+        if self._kind is Kind.TENANT and is_older_tenant(values):
+            return await create_older_tenant(request, values)
+        spec = validated(self._kind, values)
         service = service_of(request)
         written = await service.store.create(self._kind, spec, author_of(request))
         service.wake()
