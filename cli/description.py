@@ -14,22 +14,24 @@ def description(service: Service, ref: str) -> Value:
     return {
         "queue": queue,
         "enforcement": service.get(path_of("queues", ref, "enforcement"))["items"],
-        "addresses": _addresses(queue["name"], service.items("gateways")),
+        "addresses": _addresses(queue, service.items("gateways")),
         "objects": service.get(path_of("queues", ref, "objects"))["items"],
     }
 
 
-def _addresses(queue: str, gateways: list[Value]) -> list[Value]:
-    """How the queue is called, on each enabled gateway that says where its traffic goes."""
+def _addresses(queue: Value, gateways: list[Value]) -> list[Value]:
+    """How the queue is called, on each enabled gateway that serves it and says where its traffic goes."""
+    name, selected = queue["name"], (queue.get("gateways") or {}).items()
     return [
         {"gateway": gateway["name"], "for": use, "address": gateway["traffic_url"].rstrip("/") + path}
         for gateway in gateways
         if gateway.get("enabled", True) and gateway.get("traffic_url")
+        if selected <= (gateway.get("labels") or {}).items()
         for use, path in (
-            ("base URL of an OpenAI SDK", f"/queues/{queue}/v1"),
-            ("base URL of an Anthropic SDK", f"/queues/{queue}"),
-            ("POST", f"/v1/chat/completions/queue/{queue}"),
-            (f'POST with "model": "{queue}"', "/v1/chat/completions"),
+            ("base URL of an OpenAI SDK", f"/queues/{name}/v1"),
+            ("base URL of an Anthropic SDK", f"/queues/{name}"),
+            ("POST", f"/v1/chat/completions/queue/{name}"),
+            (f'POST with "model": "{name}"', "/v1/chat/completions"),
         )
     ]
 
@@ -45,6 +47,8 @@ def described(value: Value) -> str:
         "balancer": queue.get("balancer", "roundrobin"),
         "fallback": ", ".join(queue.get("fallback") or ()) or "none",
         "tenant": queue.get("tenant") or "none",
+        "gateways": ", ".join(f"{name}={value}" for name, value in (queue.get("gateways") or {}).items())
+        or "every one",
     }
     parts = ["\n".join([f"queue {queue['name']}", *(f"  {name:<9} {text}" for name, text in facts.items())])]
     parts.append("members\n" + _indented(_members(queue)))

@@ -151,6 +151,10 @@ def _warnings(plan: Planned) -> list[str]:
     if deletes:
         found.append(f"deletes {deletes} {'object' if deletes == 1 else 'objects'}")
     found += [f"{name} is protected, so the prune keeps it" for name in plan.wanted.protected]
+    found += [
+        f"queue {name} selects no gateway: none has {labels}, so it is served nowhere"
+        for name, labels in plan.served_nowhere.items()
+    ]
     for gateway in plan.gateways:
         gone = sum(step.action is Action.DELETE for step in gateway.steps.steps)
         if gone:

@@ -15,6 +15,7 @@ from controlplane.core.desired import Queue
 from controlplane.core.enforcement import place
 from controlplane.core.policies import policy_id
 from controlplane.core.report import above_report, enforcement_report
+from controlplane.core.selection import able
 from controlplane.store.records import Kind
 
 _WITH_OBJECTS = (Kind.PROVIDER, Kind.QUEUE, Kind.RULE, Kind.KEY)
@@ -28,7 +29,8 @@ async def queue_enforcement(request: AnyRequest, ref: FromPath[str]) -> Response
     stored = await store.get(Kind.QUEUE, ref)
     queue = Queue(stored.id, stored.spec, stored.source)
     above = Above(await store.around(queue))
-    placements = place(queue.spec, await store.abilities(), counted_above=above.counts(queue))
+    abilities = able(queue.spec, await store.sites())
+    placements = place(queue.spec, abilities, counted_above=above.counts(queue))
     report = enforcement_report(queue, placements, policy_id(queue.spec.name))
     lines = (*report, *above_report(queue, above.of_queue(queue)))
     return reply({"items": [record_view(line) for line in lines]})

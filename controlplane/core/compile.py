@@ -1,6 +1,6 @@
 """Desired state to gateway objects: a pure function, the same input always gives the same objects."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -62,6 +62,7 @@ from controlplane.core.render import Renderer
 from controlplane.core.rotation import OldText
 from controlplane.core.rule_contexts import FORWARDING_SERVICE, RuleCompiler
 from controlplane.core.secrets import Secret
+from controlplane.core.selection import served_at
 from controlplane.core.spec import MemberSpec
 from controlplane.core.validation import ValidationAddress, validation_problems
 from controlplane.errors import Problem
@@ -81,6 +82,8 @@ class Target:
     platform: Platform = NO_PLATFORM
     validation: ValidationAddress | None = None
     """Where it asks for external validators."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """What queues select it by."""
 
     def hosts(self, tenant: str | None, desired: DesiredState) -> list[str]:
         """The hosts under which what a tenant owns is served; none means every host."""
@@ -110,6 +113,7 @@ class Compiler:
         With a memory of earlier results only what changed is made anew; the result is the same without one.
         """
         memory = Memory() if memory is None else memory
+        desired = served_at(desired, self._target.labels)
         above = Above(desired, self._target.platform)
         queues = desired.queues.items()
         placed = {name: place_among(queue, above, abilities, memory) for name, queue in queues}

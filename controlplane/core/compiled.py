@@ -1,6 +1,6 @@
 """What comes out of the compiler."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -50,3 +50,8 @@ class Compiled:
     def only(self, wanted: Callable[[str], bool]) -> "Compiled":
         """The part that serves what is wanted."""
         return replace(self, made={name: made for name, made in self.made.items() if wanted(name)})
+
+
+def report_of(queue: str, compiled: Iterable[Compiled]) -> tuple[Enforcement, ...]:
+    """How the limits of a queue are held by the first gateway that serves it."""
+    return next(filter(None, (tuple(each.report_of(queue)) for each in compiled)), ())

@@ -30,6 +30,7 @@ def _warnings(change: DeclaredChange) -> Iterator[str]:
     yield from limit_changes("the limit", before.spec.limits, after.spec.limits)
     if isinstance(before, Queue) and isinstance(after, Queue):
         yield from _opens(before.spec, after.spec)
+        yield from _leaves(before.spec, after.spec)
         yield from _members(before.spec, after.spec)
     if isinstance(before, Rule) and isinstance(after, Rule):
         yield from _rule(before, after)
@@ -49,6 +50,12 @@ def _goes(change: DeclaredChange) -> Iterator[str]:
 def _opens(before: QueueSpec | None, after: QueueSpec) -> Iterator[str]:
     if after.access is Access.OPEN and (before is None or before.access is not Access.OPEN):
         yield "opens the queue to anybody who reaches the gateway"
+
+
+def _leaves(before: QueueSpec, after: QueueSpec) -> Iterator[str]:
+    if not after.gateways.items() <= before.gateways.items():
+        wanted = ", ".join(f"{name}={value}" for name, value in after.gateways.items())
+        yield f"leaves every gateway without {wanted}: calls are answered 404 there from then on"
 
 
 def _members(before: QueueSpec, after: QueueSpec) -> Iterator[str]:

@@ -166,6 +166,8 @@ class QueueSpec(Declared):
     guards: Guards = Guards()
     timeout_s: Annotated[float, Field(gt=0, le=600, allow_inf_nan=False, strict=True)] = 60
     """How long a member may take to answer, or to send the next piece of a stream."""
+    gateways: Labels = Field(default_factory=dict)
+    """The labels of the gateways that serve it, such as `{region: eu}`; every gateway without any."""
     labels: Labels = Field(default_factory=dict)
     protect: StrictBool = False
 

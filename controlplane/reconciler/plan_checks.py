@@ -1,15 +1,13 @@
 """What stands against a plan, and what of a document somebody may declare at all."""
 
 from collections.abc import Sequence
-from functools import reduce
 
-from controlplane.core.abilities import OURS, Abilities
+from controlplane.core import selection
 from controlplane.core.above import Above
 from controlplane.core.access import Reach
 from controlplane.core.declaring import Wanted
 from controlplane.core.desired import DesiredState
 from controlplane.core.forwarding import rule_problems
-from controlplane.core.placing import unenforceable
 from controlplane.core.plan import Action
 from controlplane.core.reached import KINDS, Reached
 from controlplane.core.safety import Refusal, prune_refusals
@@ -62,8 +60,7 @@ def unenforced(wanted: Wanted, gateways: Sequence[GatewayRecord]) -> tuple[Probl
     queues = {name for kind, name in changed if kind == "queues"}
     for kind, name in changed - {("queues", name) for name in queues}:
         queues |= above.queues_under(kind.removesuffix("s"), name)
-    able = reduce(Abilities.__or__, (gateway.abilities for gateway in gateways)) if gateways else OURS
-    found = unenforceable(wanted.state, sorted(queues), able)
+    found = selection.unenforced(wanted.state, sorted(queues), [gateway.site for gateway in gateways])
     tenants = {name for kind, name in changed if kind == "tenants"}
     rules = {name for name, rule in wanted.state.rules.items() if rule.spec.tenant in tenants}
     rules |= {name for kind, name in changed if kind == "rules"}

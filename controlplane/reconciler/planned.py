@@ -1,6 +1,6 @@
 """Plans as values: what would be declared, what every gateway would be told, and what stands against it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -56,6 +56,8 @@ class Planned:
     refusals: tuple[Refusal, ...]
     gateways: tuple[GatewayPlan, ...]
     enforcement: tuple[Enforcement, ...]
+    served_nowhere: Mapping[str, str] = field(default_factory=dict)
+    """The queues that select no gateway, with the labels that they ask for."""
 
     @property
     def revision(self) -> int:

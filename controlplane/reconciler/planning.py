@@ -13,7 +13,7 @@ from functools import partial
 from controlplane.clock import Clock
 from controlplane.core.access import Reach
 from controlplane.core.affected import part_of
-from controlplane.core.compiled import Compiled
+from controlplane.core.compiled import Compiled, report_of
 from controlplane.core.declaring import Wanted, declare
 from controlplane.core.desired import DesiredState
 from controlplane.core.diff import Digest, LiveObject
@@ -21,6 +21,7 @@ from controlplane.core.going_back import go_back
 from controlplane.core.objects import ObjectKey
 from controlplane.core.reached import reached
 from controlplane.core.safety import Refusal
+from controlplane.core.selection import served_nowhere
 from controlplane.core.spec import Document
 from controlplane.core.verdicts import GatewaySteps, ObjectStep, ThreeWay, recorded
 from controlplane.errors import GatewayRefused, GatewayUnavailable, InvalidSpec, PreconditionFailed
@@ -116,7 +117,8 @@ class Planner:
         serves: Serves = everything,
     ) -> Planned:
         """What it takes to come from one state to another; `serves` says which objects are told of."""
-        records = [record for record in await self._store.gateways() if record.trouble is None]
+        every = await self._store.gateways()
+        records = [record for record in every if record.trouble is None]
         problems = (*wanted.problems, *unenforced(wanted, records))
         if problems:
             raise InvalidSpec("the document cannot be accepted", problems=problems)
@@ -126,10 +128,12 @@ class Planner:
         )
         gateways = tuple(told(plan, serves) for plan, _ in made)
         stopped = (*wanted.refusals, *refusals, *refused(gateways))
-        first = made[0][1] if made else None
+        sides = [after for _, after in made if after is not None]
         changed = sorted(change.name for change in wanted.changes if change.kind == "queue")
-        lines = tuple(line for name in changed for line in first.report_of(name)) if first else ()
-        return Planned(source, options, moment, wanted, stopped, gateways, lines)
+        lines = tuple(line for name in changed for line in report_of(name, sides))
+        alone = served_nowhere(wanted.state, [record.site for record in every])
+        alone = {name: labels for name, labels in alone.items() if serves(f"queue {name}")}
+        return Planned(source, options, moment, wanted, stopped, gateways, lines, alone)
 
     async def _gateway(
         self,

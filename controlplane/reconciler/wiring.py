@@ -46,7 +46,10 @@ def pass_maker(settings: Settings, store: Store, work: ReconcilingStore, clock: 
     memories: WeakValueDictionary[tuple[UUID, int], Memory] = WeakValueDictionary()
 
     def make_pass(record: GatewayRecord, may_write: Callable[[], bool]) -> GatewayPass:
-        target = Target(settings.owner, record.counters, settings.base_domain, record.platform, validation)
+        target = Target(
+            *(settings.owner, record.counters, settings.base_domain, record.platform, validation),
+            labels=record.labels,
+        )
         return GatewayPass(
             record=record,
             gateway=ApisixAdmin(record.admin_url, record.admin_key),

@@ -4,11 +4,11 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Protocol
 from uuid import UUID
 
-from controlplane.core.abilities import Abilities
 from controlplane.core.access import Reach
 from controlplane.core.desired import DesiredState, Queue
 from controlplane.core.forwarding import Forwarding
 from controlplane.core.objects import ObjectKey
+from controlplane.core.selection import Site
 from controlplane.core.spec import Document
 from controlplane.store.accounts import Accounts
 from controlplane.store.audit import Audit
@@ -107,8 +107,8 @@ class DeclaredStore(Protocol):
         Raises PreconditionFailed when `base` is no longer the newest revision.
         """
 
-    async def abilities(self) -> Abilities:
-        """What at least one gateway can do; everything while one has not been asked yet."""
+    async def sites(self) -> Sequence[Site]:
+        """What every enabled gateway serves and can do; everything while it has not been asked yet."""
 
     async def around(self, queue: Queue) -> DesiredState:
         """The queue, and of what is declared that which its limits meet."""

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from controlplane.core.desired import Queue, derived_id
-from controlplane.core.placing import unenforceable
+from controlplane.core.selection import unenforced
 from controlplane.core.spec import QueueSpec
 from controlplane.errors import Problem
 from controlplane.store import rows
@@ -30,7 +30,7 @@ async def create_queues(
         spec.name: Queue(ids[spec.name], spec, source) for spec in candidates if not problems[spec.name]
     }
     state = await new_among_neighbours(change.connection, queues)
-    for item in unenforceable(state, abilities=await change.able()):
+    for item in unenforced(state, state.queues, await change.gateways()):
         kind, name, field = item.field.split(".", 2)
         if kind == Kind.QUEUE.plural:
             problems[name].append(Problem(field, item.message, item.remedy))

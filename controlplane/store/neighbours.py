@@ -13,6 +13,7 @@ from controlplane.core.gateways import GatewaySpec
 from controlplane.core.placing import unenforceable
 from controlplane.core.rules import RuleSpec
 from controlplane.core.secrets import SecretRef
+from controlplane.core.selection import served_at
 from controlplane.core.spec import KeySpec, ProviderSpec, QueueSpec, TenantSpec
 from controlplane.errors import NotFound, Problem
 from controlplane.store import documents, rows
@@ -98,6 +99,7 @@ def unenforced_by(spec: GatewaySpec, state: DesiredState, abilities: Abilities) 
     """What a gateway's own limits would keep it from enforcing, beside what is declared."""
     if not spec.platform:
         return ()
+    state = served_at(state, spec.labels)
     own = tuple(platform_problems(spec.platform))
     before = set(unenforceable(state, None, abilities))
     return own or tuple(

@@ -1,7 +1,7 @@
 """What the reconciler asks of the store: gateways, secrets, and the inventory of what was written."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import cast
 from urllib.parse import unquote, urlsplit
@@ -16,6 +16,7 @@ from controlplane.core.objects import Kind as ObjectKind
 from controlplane.core.objects import ObjectKey
 from controlplane.core.platform import NO_PLATFORM, Platform
 from controlplane.core.secrets import SecretRef
+from controlplane.core.selection import Site
 from controlplane.core.validation import VALIDATION
 from controlplane.errors import CannotUnseal
 from controlplane.store import documents, drift, rows
@@ -47,6 +48,12 @@ class GatewayRecord:
     abilities: Abilities = OURS
     """What it can do, as far as it has been asked; before that, everything."""
     platform: Platform = NO_PLATFORM
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """What queues select it by."""
+
+    @property
+    def site(self) -> Site:
+        return Site(self.labels, self.abilities)
 
     def __repr__(self) -> str:
         return f"GatewayRecord({self.name})"
@@ -104,16 +111,23 @@ class ReconcilingStore:
         ]
 
     def _record(self, row: Row, spec: Spec) -> GatewayRecord:
-        url = cast(GatewaySpec, spec).admin_url
+        declared = cast(GatewaySpec, spec)
+        url = declared.admin_url
         try:
             texts = self._texts(Kind.GATEWAY, row.id, row.secrets)
             counters = self._counters(row.id, texts.get("redis_url"))
         except (CannotUnseal, ValueError) as error:
-            return GatewayRecord(row.id, row.name, url, "", CounterStore(), row.version, trouble=str(error))
-        admin_key, declared = texts.get("admin_key", ""), cast(GatewaySpec, spec)
+            trouble = str(error)
+            return GatewayRecord(
+                *(row.id, row.name, url, "", CounterStore(), row.version),
+                trouble=trouble,
+                labels=declared.labels,
+            )
+        admin_key = texts.get("admin_key", "")
         return GatewayRecord(
             *(row.id, row.name, url, admin_key, counters, row.version, declared.drift),
             platform=declared.platform,
+            labels=declared.labels,
         )
 
     async def unseal(self, names: Iterable[str]) -> Mapping[str, str]:

@@ -11,12 +11,12 @@ from random import SystemRandom
 from typing import Any
 from uuid import UUID
 
-from controlplane.core.abilities import Abilities
 from controlplane.core.access import Reach
 from controlplane.core.apikeys import RandomSource
 from controlplane.core.desired import DesiredState, Queue
 from controlplane.core.forwarding import Forwarding
 from controlplane.core.objects import ObjectKey
+from controlplane.core.selection import Site
 from controlplane.core.spec import Document
 from controlplane.core.text import NAME_PATTERN, visible
 from controlplane.errors import InvalidRequest, InvalidSettings, InvalidSpec, NotFound, Problem
@@ -27,7 +27,7 @@ from controlplane.store.applying import apply_document
 from controlplane.store.audit import Audit, Entry, add_to_audit
 from controlplane.store.database import Connection, Database
 from controlplane.store.exporting import export
-from controlplane.store.gateways import known_abilities
+from controlplane.store.gateways import known_sites
 from controlplane.store.history import History
 from controlplane.store.neighbours import among_neighbours, forwarding_in
 from controlplane.store.reaching import found_by
@@ -162,9 +162,9 @@ class Store:
             self._change(author), document, dry_run=dry_run, deletes=deletes, base=base
         )
 
-    async def abilities(self) -> Abilities:
+    async def sites(self) -> Sequence[Site]:
         async with self.database.connection() as connection:
-            return await known_abilities(connection)
+            return await known_sites(connection)
 
     async def around(self, queue: Queue) -> DesiredState:
         async with self.database.connection() as connection:

@@ -12,21 +12,20 @@ from uuid import UUID, uuid4
 
 import asyncpg
 
-from controlplane.core.abilities import Abilities
 from controlplane.core.access import Reach
 from controlplane.core.apikeys import RandomSource, new_key
 from controlplane.core.desired import Provider, derived_id
 from controlplane.core.forwarding import rule_problems
 from controlplane.core.gateways import GatewaySpec
-from controlplane.core.placing import unenforceable
 from controlplane.core.secrets import MASK
+from controlplane.core.selection import Site, unenforced
 from controlplane.core.spec import KeySpec, ProviderSpec, QueueSpec
 from controlplane.errors import Conflict, InvalidSpec, PreconditionFailed, Problem
 from controlplane.store import documents, rows
 from controlplane.store.audit import Entry, add_to_audit
 from controlplane.store.database import Connection, Database
 from controlplane.store.documents import Document, Secrets
-from controlplane.store.gateways import abilities_of, known_abilities
+from controlplane.store.gateways import abilities_of, known_sites
 from controlplane.store.key_models import closed_keys
 from controlplane.store.neighbours import among_neighbours, unenforced_by
 from controlplane.store.reaching import within, writable
@@ -51,7 +50,7 @@ class Change:
     random: RandomSource
     reach: Reach | None = None
     _revision: int | None = None
-    _abilities: Abilities | None = None
+    _sites: Sequence[Site] | None = None
     _done: list[Entry] = field(default_factory=list)
 
     async def finish(self) -> None:
@@ -168,17 +167,17 @@ class Change:
         return tuple(
             Problem(item.field.removeprefix(top), item.message, item.remedy)
             for item in (
-                *unenforceable(state, abilities=await self.able()),
+                *unenforced(state, state.queues, await self.gateways()),
                 *rule_problems(state, new=[spec.name]),
             )
             if item.field.startswith(top) or not isinstance(spec, QueueSpec)
         )
 
-    async def able(self) -> Abilities:
-        """What at least one gateway can do."""
-        if self._abilities is None:
-            self._abilities = await known_abilities(self.connection)
-        return self._abilities
+    async def gateways(self) -> Sequence[Site]:
+        """What every enabled gateway serves and can do."""
+        if self._sites is None:
+            self._sites = await known_sites(self.connection)
+        return self._sites
 
     async def _record(
         self, action: str, kind: Kind, object_id: UUID, before: Row | None, after: Row | None

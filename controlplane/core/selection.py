@@ -1,0 +1,57 @@
+"""Which gateways serve which queues: a queue selects gateways by their labels, or is served by all."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import reduce
+
+from controlplane.core.abilities import OURS, Abilities
+from controlplane.core.desired import DesiredState
+from controlplane.core.placing import unenforceable
+from controlplane.core.spec import QueueSpec
+from controlplane.errors import Problem
+
+Labels = Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What of a gateway decides which queues it serves, and which limits it can hold."""
+
+    labels: Labels
+    abilities: Abilities = OURS
+
+
+def selects(queue: QueueSpec, labels: Labels) -> bool:
+    """Whether a gateway with these labels serves the queue: it must have every label that is asked for."""
+    return all(labels.get(name) == value for name, value in queue.gateways.items())
+
+
+def served_at(desired: DesiredState, labels: Labels) -> DesiredState:
+    """The state with only the queues that a gateway with these labels serves; keys are known everywhere."""
+    queues = {name: queue for name, queue in desired.queues.items() if selects(queue.spec, labels)}
+    return desired if len(queues) == len(desired.queues) else replace(desired, queues=queues)
+
+
+def able(queue: QueueSpec, sites: Iterable[Site]) -> Abilities:
+    """What at least one gateway that serves the queue can do; without one, nothing stands against it yet."""
+    found = [site.abilities for site in sites if selects(queue, site.labels)]
+    return reduce(Abilities.__or__, found) if found else OURS
+
+
+def unenforced(desired: DesiredState, queues: Iterable[str], sites: Sequence[Site]) -> tuple[Problem, ...]:
+    """What no gateway that serves a queue would enforce; fields are named from the document's top."""
+    by_abilities: dict[Abilities, list[str]] = {}
+    for name in queues:
+        by_abilities.setdefault(able(desired.queues[name].spec, sites), []).append(name)
+    found = [unenforceable(desired, names, each) for each, names in (by_abilities or {OURS: []}).items()]
+    # What stands against limits above queues is found with every group.
+    return tuple(dict.fromkeys(item for problems in found for item in problems))
+
+
+def served_nowhere(desired: DesiredState, sites: Sequence[Site]) -> dict[str, str]:
+    """The queues that select no gateway there is, with what they ask for."""
+    return {
+        name: ", ".join(f"{label}={value}" for label, value in queue.spec.gateways.items())
+        for name, queue in sorted(desired.queues.items())
+        if queue.spec.gateways and not any(selects(queue.spec, site.labels) for site in sites)
+    }
