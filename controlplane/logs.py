@@ -78,10 +78,13 @@ def request_log(app: ASGIApp) -> ASGIApp:
 
 
 def _write_line(scope: Any, status: int, started: float) -> None:  # Any: an ASGI scope
-    log.info(
+    path = scope.get("path_template") or "(no such path)"
+    # Probes come every few seconds; one that is answered well is not worth a line each.
+    write = log.debug if path.startswith("/health/") and status == 200 else log.info
+    write(
         "request",
         method=scope["method"],
-        path=scope.get("path_template") or "(no such path)",
+        path=path,
         status=status,
         ms=round((time.monotonic() - started) * 1000, 1),
     )
