@@ -137,7 +137,7 @@ async def declared_on(name: str, folder: Path, valkey_url: str) -> AsyncIterator
         )
         await _forget_counters(target.redis_url)
         admin = ApisixAdmin(target.admin_url, target.admin_key)
-        async with httpx.AsyncClient(base_url=target.traffic_url, timeout=20) as client:
+        async with httpx.AsyncClient(base_url=target.traffic_url, timeout=60) as client:
             made = Declared(target, admin, client, counters, password)
             try:
                 yield made

@@ -30,7 +30,7 @@ async def signed(api: httpx.AsyncClient, **account: Any) -> AsyncIterator[httpx.
     (await api.post("/api/v1/accounts", json=account)).raise_for_status()
     made = await api.post(f"/api/v1/accounts/{name}/tokens", json={"label": "test"})
     headers = {"Authorization": f"Bearer {made.json()['text']}"}
-    async with httpx.AsyncClient(base_url=api.base_url, headers=headers, timeout=20) as opened:
+    async with httpx.AsyncClient(base_url=api.base_url, headers=headers, timeout=60) as opened:
         yield opened
 
 

@@ -39,7 +39,7 @@ async def service(
 
 
 def browser_of(service: httpx.AsyncClient) -> httpx.AsyncClient:
-    return httpx.AsyncClient(base_url=service.base_url, timeout=20)
+    return httpx.AsyncClient(base_url=service.base_url, timeout=60)
 
 
 async def come_back(service: httpx.AsyncClient, browser: httpx.AsyncClient, **changed: str) -> httpx.Response:

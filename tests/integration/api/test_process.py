@@ -76,7 +76,7 @@ async def test_the_service_ends_cleanly_when_it_is_asked_to(
     async with service(store_settings, tmp_path) as running, client(running.url) as opened:
         await until(lambda: answers(opened), "the service")
         running.process.send_signal(how)
-        assert await asyncio.wait_for(running.process.wait(), 20) == 0
+        assert await asyncio.wait_for(running.process.wait(), 60) == 0
         assert "Traceback" not in running.log.read_text()
 
 
@@ -112,7 +112,7 @@ async def test_the_log_has_a_line_for_every_request_and_nothing_that_was_sent(
 async def test_a_setting_that_is_missing_is_one_clear_line(store_settings: Settings, tmp_path: Path) -> None:
     broken = store_settings.model_copy(update={"database_url": ""})
     async with service(broken, tmp_path) as running:
-        assert await asyncio.wait_for(running.process.wait(), 20) == 1
+        assert await asyncio.wait_for(running.process.wait(), 60) == 1
         text = running.log.read_text()
     assert "SLUICE_DATABASE_URL is not set" in text
     assert "Traceback" not in text

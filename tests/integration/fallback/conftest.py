@@ -71,8 +71,8 @@ async def running(
     async with (
         MockProvider.start() as mock,
         Gateway.start(config, clock=clock, environ=environ) as gateway,
-        httpx.AsyncClient(base_url=gateway.admin_url, headers={"X-API-KEY": ADMIN_KEY}, timeout=20) as admin,
-        httpx.AsyncClient(base_url=gateway.url, timeout=20) as client,
+        httpx.AsyncClient(base_url=gateway.admin_url, headers={"X-API-KEY": ADMIN_KEY}, timeout=60) as admin,
+        httpx.AsyncClient(base_url=gateway.url, timeout=60) as client,
     ):
         yield Bench(gateway, mock, admin, client)
 

@@ -12,7 +12,7 @@ from tests.fixtures.services import until as until_it_holds
 from tests.integration.fallback.conftest import CHAT, HELLO, Bench, running
 
 BODY = json.dumps(HELLO).encode()
-PATIENCE_S = 30
+PATIENCE_S = 60
 QUICK = Limits(
     header_timeout_s=1.0, body_timeout_s=1.0, idle_timeout_s=1.0, write_timeout_s=1.0, body_bytes=100_000
 )

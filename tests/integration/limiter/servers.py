@@ -16,7 +16,7 @@ from controlplane.embedded.guarded import Command, Guarded, Lifeline
 from controlplane.embedded.valkey import wheel_server
 from tests.fixtures.free_ports import free_ports
 
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 _QUICK = ("--appendonly", "no", "--repl-diskless-sync-delay", "0")
 
 

@@ -29,7 +29,7 @@ async def mock() -> AsyncIterator[MockProvider]:
 
 @pytest.fixture
 async def client(mock: MockProvider) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=mock.base_url, timeout=10) as started:
+    async with httpx.AsyncClient(base_url=mock.base_url, timeout=60) as started:
         yield started
 
 
@@ -38,7 +38,7 @@ def events(text: str) -> list[str]:
 
 
 async def wait_for_disconnects(mock: MockProvider, count: int) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while len(mock.disconnects) < count:
             await asyncio.sleep(0.005)
 
@@ -178,7 +178,7 @@ async def test_requests_in_one_packet_are_answered_in_order(mock: MockProvider) 
     first = b"GET /one HTTP/1.1\r\nhost: x\r\nx-mock-latency-ms: 30\r\n\r\n"
     second = b"GET /v1/models HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
     writer.write(first + second)
-    received = await asyncio.wait_for(reader.read(), 5)
+    received = await asyncio.wait_for(reader.read(), 30)
     assert received.index(b'"status"') < received.index(b'"m-tok10"')
     writer.close()
 
@@ -229,12 +229,12 @@ async def test_it_runs_as_a_program_and_stops_on_sigterm() -> None:
     )  # fmt: skip
     try:
         assert program.stdout is not None
-        line = await asyncio.wait_for(program.stdout.readline(), 20)
+        line = await asyncio.wait_for(program.stdout.readline(), 60)
         assert line.decode().strip() == f"mock provider on http://127.0.0.1:{port}"
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
             assert (await client.post(CHAT, json=HELLO)).status_code == 200
         program.send_signal(signal.SIGTERM)
-        assert await asyncio.wait_for(program.wait(), 10) == 0
+        assert await asyncio.wait_for(program.wait(), 60) == 0
     finally:
         with contextlib.suppress(ProcessLookupError):
             program.kill()

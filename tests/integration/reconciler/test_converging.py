@@ -112,7 +112,7 @@ class World:
         return await self.status()
 
     async def call(self, tokens: int = 10) -> httpx.Response:
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{self.ports[0]}", timeout=20) as client:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{self.ports[0]}", timeout=60) as client:
             return await client.post(
                 "/queues/support/v1/chat/completions",
                 json={"messages": [{"role": "user", "content": "hi"}]},

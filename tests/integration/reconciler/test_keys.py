@@ -64,7 +64,7 @@ class Gateways:
         """What each gateway answers to a call with this text."""
         found = set()
         for port in self.ports:
-            async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=20) as client:
+            async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
                 reply = await client.post(
                     "/queues/support/v1/chat/completions",
                     json={"messages": [{"role": "user", "content": "hi"}]},
