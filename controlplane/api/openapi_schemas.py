@@ -54,6 +54,11 @@ _NEW_KEY: Part = {
     "type": ["string", "null"],
     "description": "`***`; the text of a key that was made just now, this once",
 }
+_LAST_USED: Part = {
+    "type": ["string", "null"],
+    "format": "date-time",
+    "description": "when a gateway last let it in, as far as one has told",
+}
 _OLD_TEXTS: Part = {
     "type": "array",
     "description": "when each text that it had before it was rotated ceases to work, or has ceased",
@@ -134,6 +139,7 @@ def _view(kind: Kind, spec: Part) -> Part:
         properties["status"] = ref("GatewayStatus")
     if kind is Kind.KEY:
         properties["old_texts_until"] = _OLD_TEXTS
+        properties["last_used_at"] = _LAST_USED
     return {
         "type": "object",
         "description": f"a {kind} as it was declared, with its secrets masked",

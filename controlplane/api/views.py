@@ -22,6 +22,7 @@ def object_view(stored: Stored[Any], **more: Any) -> Shown:
     spec = {name: _plain(value) for name, value in stored.spec.model_dump(mode="python").items()}
     if isinstance(stored.spec, KeySpec):
         more["old_texts_until"] = [moment.isoformat() for moment in stored.old_texts_until]
+        more["last_used_at"] = _plain(stored.last_used_at)
     return {
         **spec,
         "id": str(stored.id),

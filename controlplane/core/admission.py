@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
+from uuid import UUID
 
 from controlplane.core.desired import DesiredState, Key, Provider, Queue, Rule
 from controlplane.core.rules import RuleAccess
@@ -116,3 +117,11 @@ class Admission:
 def consumer_name(key: Key) -> str:
     """What the gateway calls a key: opaque, because a provider may come to see it."""
     return f"key-{key.id.hex}"
+
+
+def key_of_consumer(name: str) -> UUID | None:
+    """The key that a gateway calls so; None for a consumer of others."""
+    try:
+        return UUID(name.removeprefix("key-")) if name.startswith("key-") else None
+    except ValueError:
+        return None

@@ -232,6 +232,12 @@ def _watch(services: Services, traffic: Server) -> None:
         lambda: [((), traffic.requests)],
     )
     watch(
+        "consumer_last_used",
+        "When a consumer has called last, in seconds since the epoch",
+        ("consumer",),
+        services.consumers.uses,
+    )
+    watch(
         "redis_charges",
         "Charges and freed slots of limiting plugins that wait for Redis, or that were lost",
         ("state",),

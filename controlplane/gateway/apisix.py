@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import random
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,9 @@ from controlplane.gateway.driver import IN_FLIGHT, Capabilities
 from controlplane.gateway.schema import SchemaSet
 
 PREFIX = "/apisix/admin/"
+_METRICS = "/apisix/prometheus/metrics"
+"""Beside the Admin API, on the fallback gateway."""
+_USE = re.compile(r'apisix_consumer_last_used\{consumer="([A-Za-z0-9_-]+)"\} ([0-9.e+]+)')
 _LISTED = (Kind.SERVICE, Kind.PLUGIN_CONFIG, Kind.CONSUMER, Kind.ROUTE)
 _NAME_FIELD = {Kind.CONSUMER: "username"}
 _LONGEST_MESSAGE = 500
@@ -100,6 +104,11 @@ class ApisixAdmin:
     async def find(self, keys: Collection[ObjectKey]) -> Mapping[ObjectKey, LiveObject]:
         found = await asyncio.gather(*map(self._find, keys))
         return {live.key: live for live in found if live is not None}
+
+    async def last_uses(self) -> Mapping[str, float]:
+        response = await self._request("GET", str(self._client.base_url.copy_with(path=_METRICS)))
+        found = (_USE.fullmatch(line) for line in response.text.splitlines())
+        return {match[1]: float(match[2]) for match in found if match}
 
     async def write(self, key: ObjectKey, body: Body) -> None:
         # A consumer is put to the collection: its name is in the body.

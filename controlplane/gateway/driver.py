@@ -49,5 +49,8 @@ class Gateway(Protocol):
     async def check(self, objects: Iterable[GatewayObject]) -> Mapping[ObjectKey, str]:
         """Compare with the gateway's own schema; what is wrong, by object."""
 
+    async def last_uses(self) -> Mapping[str, float]:
+        """When each consumer has called last, in seconds since the epoch, as far as the gateway knows."""
+
     async def close(self) -> None:
         """Let go of the connections."""

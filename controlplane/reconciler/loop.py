@@ -11,6 +11,7 @@ from controlplane.errors import StoreUnavailable
 from controlplane.reconciler.leadership import Leadership
 from controlplane.reconciler.passes import GatewayPass
 from controlplane.reconciler.status import LeadershipLost, State
+from controlplane.reconciler.uses import UseWatch
 from controlplane.store.reconciling import PassReport
 
 _STANDBY_S = 2.0
@@ -35,6 +36,7 @@ class GatewayLoop:
         self._desired = desired
         self._interval_s = interval_s
         self._news = asyncio.Event()
+        self._uses = UseWatch(work)
         self._failures = 0
 
     @property
@@ -69,6 +71,8 @@ class GatewayLoop:
             desired = self._desired()
             if desired is not None:
                 report = await self._work.run(desired, look=look)
+                if look:
+                    await self._uses.look()
                 self._note(report, look=look)
             look = not await self._news_within(self._pause_s(desired))
             if look:

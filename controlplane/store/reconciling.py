@@ -24,6 +24,7 @@ from controlplane.store.database import Database
 from controlplane.store.desired import DesiredReader
 from controlplane.store.documents import Secrets
 from controlplane.store.drift import Orders, StandingDrift
+from controlplane.store.key_uses import note_uses
 from controlplane.store.records import GatewayStatus, Kind, Spec
 from controlplane.store.rows import Row
 from controlplane.store.seal import Sealer
@@ -200,6 +201,11 @@ class ReconcilingStore:
             await connection.execute(
                 "UPDATE gateway_state SET looked_at = $2 WHERE gateway_id = $1", gateway, looked_at
             )
+
+    async def note_uses(self, uses: Mapping[UUID, datetime]) -> None:
+        """Keep when keys were last used."""
+        async with self._database.connection() as connection:
+            await note_uses(connection, uses)
 
     async def standing_drift(self, gateway: UUID) -> Sequence[StandingDrift]:
         """The drift of a gateway as it was last seen."""

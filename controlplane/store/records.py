@@ -67,6 +67,8 @@ class Stored(Generic[S]):
     updated_at: datetime
     old_texts_until: Sequence[datetime] = ()
     """When each text that a key had before it was rotated ceases to work, or has ceased."""
+    last_used_at: datetime | None = None
+    """When a gateway last let a key in, as far as one has told."""
 
     @property
     def etag(self) -> str:

@@ -29,6 +29,7 @@ from controlplane.store.database import Connection, Database
 from controlplane.store.exporting import export
 from controlplane.store.gateways import known_sites
 from controlplane.store.history import History
+from controlplane.store.key_uses import last_uses
 from controlplane.store.neighbours import among_neighbours, forwarding_in
 from controlplane.store.reaching import found_by
 from controlplane.store.records import (
@@ -92,13 +93,16 @@ class Store:
             found = await rows.fetch(
                 connection, kind, where, *values, tail=f"ORDER BY o.name LIMIT {query.limit + 1}"
             )
-        items = [_stored(kind, row) for row in found[: query.limit]]
+            uses = await last_uses(connection, [row.id for row in found]) if kind is Kind.KEY else {}
+        items = [_stored(kind, row, uses.get(row.id)) for row in found[: query.limit]]
         more = len(found) > query.limit
         return Page(items, _cursor(found[query.limit - 1].name) if more else None)
 
     async def get(self, kind: Kind, ref: str) -> Stored[Any]:
         async with self.database.connection() as connection:
-            return _stored(kind, await self._find(connection, kind, ref))
+            row = await self._find(connection, kind, ref)
+            uses = await last_uses(connection, [row.id]) if kind is Kind.KEY else {}
+            return _stored(kind, row, uses.get(row.id))
 
     async def create(self, kind: Kind, spec: Spec, author: Author) -> Written[Any]:
         async with self._change(author) as write:
@@ -253,7 +257,8 @@ class Store:
         row = await rows.fetch_one(write.connection, kind, "o.id = $1", object_id)
         if row is None:
             raise NotFound(f"{kind} {object_id} has vanished")
-        return Written(_stored(kind, row), await write.revision(), made)
+        uses = await last_uses(write.connection, [object_id]) if kind is Kind.KEY else {}
+        return Written(_stored(kind, row, uses.get(object_id)), await write.revision(), made)
 
 
 @asynccontextmanager
@@ -283,13 +288,14 @@ def merge(value: Any, patch: Any) -> Any:  # Any: JSON
     return merged
 
 
-def _stored(kind: Kind, row: Row) -> Stored[Any]:
+def _stored(kind: Kind, row: Row, last_used_at: datetime | None = None) -> Stored[Any]:
     spec = documents.spec_of(kind, row.document, row.secrets, row.id)
     stored = Stored(row.id, spec, row.source, row.version, row.created_at, row.updated_at)
     if kind is not Kind.KEY:
         return stored
     ends = (secret[documents.ENDS_AT] for secret in documents.old_texts(row.secrets).values())
-    return replace(stored, old_texts_until=sorted(map(datetime.fromisoformat, ends)))
+    old_texts_until = sorted(map(datetime.fromisoformat, ends))
+    return replace(stored, old_texts_until=old_texts_until, last_used_at=last_used_at)
 
 
 def _filters(kind: Kind, query: Query, reach: Reach | None) -> tuple[str, list[object]]:

@@ -133,6 +133,15 @@ class Key(DeclaredBase, table=True):
     """The same of texts that it had before it was rotated."""
 
 
+class KeyUse(Base, table=True):
+    """When a gateway last let a key in."""
+
+    __tablename__ = "key_use"
+
+    key_id: UUID = _reference("key.id", cascade=True, primary=True)
+    last_used_at: datetime = _moment()
+
+
 class KeyQueue(Base, table=True):
     """A queue that a key opens."""
 

@@ -48,6 +48,7 @@ class KeyAuth(Plugin):
         consumer = self.services.consumers.find(self.name, key)
         if consumer is None:
             return self._refuse(context, "Invalid API key in request")
+        self.services.consumers.used(consumer, context.clock.now())
         if self.conf["hide_credentials"]:
             self._hide(context, header=in_header, query=not in_header)
         context.attach(consumer)

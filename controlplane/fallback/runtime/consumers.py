@@ -1,7 +1,9 @@
 """Who calls: consumers and their credentials, found by the key that a request carries."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
+from controlplane.fallback.metrics.registry import Sample
 from controlplane.fallback.secrets.keeper import Secrets
 from controlplane.fallback.secrets.references import is_reference
 from controlplane.fallback.state.objects import StoredObject
@@ -28,6 +30,7 @@ class Consumers:
         self._secrets = secrets
         self._identities: dict[str, Identity | None] = {}
         self._keys: dict[tuple[str, str], dict[str, None]] = {}
+        self._used: dict[str, float] = {}
         self._index_all()
         store.subscribe(self._changed)
         secrets.subscribe(self._index_all)
@@ -38,6 +41,14 @@ class Consumers:
         if not owners:
             return None
         return self._identity(next(reversed(owners)))
+
+    def used(self, identity: Identity, moment: float) -> None:
+        """A call has come from it."""
+        self._used[identity.username] = moment
+
+    def uses(self) -> Iterable[Sample]:
+        """When each consumer called last, as far as that was since this process began."""
+        return [((username,), moment) for username, moment in self._used.items()]
 
     def named(self, username: str) -> Identity | None:
         return self._identity(f"/consumers/{username}")
@@ -68,6 +79,8 @@ class Consumers:
         if change.kind not in ("consumers", "credentials"):
             return
         self._identities.clear()
+        if change.kind == "consumers" and change.after is None and change.before is not None:
+            self._used.pop(change.before.value["username"], None)
         if change.before is not None:
             for entry in self._entries(change.before):
                 owners = self._keys.get(entry, {})

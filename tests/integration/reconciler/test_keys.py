@@ -17,7 +17,7 @@ from controlplane.embedded.mock import MockProvider
 from controlplane.fallback.gateway import Gateway, GatewayConfig
 from controlplane.reconciler.wiring import make_reconciling
 from controlplane.settings import Settings
-from controlplane.store.records import Kind
+from controlplane.store.records import Kind, Query
 from controlplane.store.store import Store
 from tests.fixtures.free_ports import free_ports
 from tests.fixtures.services import until
@@ -158,3 +158,28 @@ async def test_a_key_expires_although_nothing_else_happens(gateways: Gateways) -
         soon = datetime.now(UTC) + timedelta(seconds=2)
         await gateways.store.patch(Kind.KEY, "web", {"expires_at": soon.isoformat()}, AUTHOR)
         await gateways.answers(401, FIRST)
+
+
+async def test_when_a_key_was_last_used_is_told_by_whichever_gateway_it_called(gateways: Gateways) -> None:
+    began = datetime.now(UTC)
+
+    async def told() -> datetime | None:
+        found: datetime | None = (await gateways.store.get(Kind.KEY, "web")).last_used_at
+        return found
+
+    async with gateways.replica(SystemClock()):
+        await gateways.answers(200, FIRST)
+    # Each replica looks at the gateways when it begins to lead them.
+    async with gateways.replica(SystemClock()):
+
+        async def known() -> bool:
+            return await told() is not None
+
+        await until(known, "the key's last use")
+    used = await told()
+    assert used is not None
+    assert began < used < datetime.now(UTC)
+    (listed,) = (await gateways.store.page(Kind.KEY, Query())).items
+    assert listed.last_used_at == used
+    await gateways.store.patch(Kind.KEY, "web", {"labels": {"a": "b"}}, AUTHOR)
+    assert await told() == used

@@ -129,3 +129,23 @@ async def test_0007_keeps_keys_that_never_had_another_text(postgres: TestPostgre
         await connection.close()
     finally:
         postgres.drop(url)
+
+
+async def test_0009_knows_of_no_key_when_it_was_used(postgres: TestPostgres) -> None:
+    url = postgres.create()
+    try:
+        upgraded(url, "0008")
+        connection = await asyncpg.connect(url)
+        await connection.execute(
+            "INSERT INTO key (id, name, source, labels, spec, secrets, version, created_at, updated_at, "
+            "lookup) VALUES ($1, 'web', 's', '{}', '{}', '{}', 1, now(), now(), 'found-by')",
+            ACME,
+        )
+        upgraded(url, "0009")
+        assert await connection.fetchval("SELECT count(*) FROM key_use") == 0
+        await connection.execute("INSERT INTO key_use VALUES ($1, now())", ACME)
+        await connection.execute("DELETE FROM key")
+        assert await connection.fetchval("SELECT count(*) FROM key_use") == 0
+        await connection.close()
+    finally:
+        postgres.drop(url)
