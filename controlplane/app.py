@@ -36,6 +36,7 @@ from controlplane.api.state import state_router
 from controlplane.api.validation import validation_router
 from controlplane.api.validators import Validators, validators_client
 from controlplane.clock import SystemClock
+from controlplane.core.refused_targets import USUAL_TARGETS, RefusedTargets
 from controlplane.errors import InvalidSettings, SluiceError
 from controlplane.logs import configure_logging, request_log, where
 from controlplane.reconciler.planning import Planner
@@ -67,7 +68,9 @@ def create_app(
     """
     if settings.admin_token is None:
         raise InvalidSettings("SLUICE_ADMIN_TOKEN is not set", remedy="`ctl up` makes one; see the README")
-    gate = Gate(settings.admin_token.get_secret_value(), store.accounts)
+    named = settings.tenant_targets_refused
+    refused = USUAL_TARGETS if named is None else RefusedTargets.of(named)
+    gate = Gate(settings.admin_token.get_secret_value(), store.accounts, refused)
     protected = [
         *(resource_router(kind) for kind in Kind),
         state_router(),

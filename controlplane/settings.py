@@ -55,6 +55,10 @@ class Settings(BaseModel):
         description="where gateways reach the service to ask external validators",
     )
 
+    tenant_targets_refused: str | None = Field(
+        None, max_length=4096, description="networks and hosts that a tenant's people may not send calls to"
+    )
+
     base_domain: str | None = Field(
         None,
         pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)+$",

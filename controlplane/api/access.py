@@ -2,6 +2,7 @@
 
 import hmac
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from litestar.connection import ASGIConnection
@@ -9,6 +10,7 @@ from litestar.handlers import BaseRouteHandler
 
 from controlplane.api.bodies import AnyRequest
 from controlplane.core.access import Permission, Principal
+from controlplane.core.refused_targets import USUAL_TARGETS, RefusedTargets
 from controlplane.errors import Forbidden, Unauthorized
 from controlplane.store.accounts import THE_ADMINISTRATOR, Accounts
 from controlplane.store.records import Author
@@ -39,9 +41,10 @@ async def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRou
 class Gate:
     """Lets in whoever proves who they are and may do what the handler does. Kept on the app's state."""
 
-    def __init__(self, admin_token: str, accounts: Accounts) -> None:
+    def __init__(self, admin_token: str, accounts: Accounts, refused: RefusedTargets = USUAL_TARGETS) -> None:
         self._admin_token = admin_token
         self._accounts = accounts
+        self._refused = refused
 
     async def admit(self, connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
         """Note who is calling. Raises Unauthorized and Forbidden."""
@@ -52,6 +55,8 @@ class Gate:
                 f"{principal.name} may not do this: it needs the permission {permission}",
                 remedy="ask an administrator; docs/access.md says which role may do what",
             )
+        if principal.reach is not None:
+            principal = replace(principal, reach=replace(principal.reach, refused=self._refused))
         connection.state.principal = principal
 
     async def of_token(self, token: str) -> Principal | None:

@@ -1,7 +1,7 @@
 """Who may do what in the control plane: roles, what each of them allows, and how far it reaches."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Annotated, Self
 from uuid import UUID
@@ -9,6 +9,7 @@ from uuid import UUID
 from pydantic import AwareDatetime, Field, StringConstraints, model_validator
 
 from controlplane.core.declared import Declared
+from controlplane.core.refused_targets import USUAL_TARGETS, RefusedTargets
 from controlplane.core.text import Name, Text
 
 
@@ -76,6 +77,8 @@ class Reach:
 
     tenant: str
     tenant_id: UUID
+    refused: RefusedTargets = field(default=USUAL_TARGETS, compare=False, repr=False)
+    """Where they may not send calls."""
 
 
 @dataclass(frozen=True, slots=True)

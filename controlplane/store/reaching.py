@@ -44,6 +44,12 @@ def writable(kind: Kind, reach: Reach | None, spec: Spec) -> Spec:
     if spec.tenant not in (None, reach.tenant):
         problem = Problem("tenant", "is not yours", f"leave it out, or write {reach.tenant}")
         raise InvalidSpec(f"{kind} {spec.name!r} cannot be accepted", problems=[problem])
+    if isinstance(spec, RuleSpec) and spec.hosts:
+        remedy = "leave them out: your subdomain serves the rule"
+        problem = Problem("hosts", "are for the platform's people to give", remedy)
+        raise InvalidSpec(f"{kind} {spec.name!r} cannot be accepted", problems=[problem])
+    if problems := tuple(reach.refused.problems(spec)):
+        raise InvalidSpec(f"{kind} {spec.name!r} cannot be accepted", problems=problems)
     if isinstance(spec, ProviderSpec) and spec.shared:
         problem = Problem("shared", "is for the platform's own providers", "leave it out")
         raise InvalidSpec(f"{kind} {spec.name!r} cannot be accepted", problems=[problem])

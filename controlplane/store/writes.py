@@ -17,6 +17,7 @@ from controlplane.core.apikeys import RandomSource, new_key
 from controlplane.core.desired import Provider, derived_id
 from controlplane.core.forwarding import rule_problems
 from controlplane.core.gateways import GatewaySpec
+from controlplane.core.rules import RuleSpec
 from controlplane.core.secrets import MASK
 from controlplane.core.selection import Site, unenforced
 from controlplane.core.spec import KeySpec, ProviderSpec, QueueSpec
@@ -76,6 +77,8 @@ class Change:
     async def put(self, kind: Kind, spec: Spec, before: Row | None, source: str) -> "Put":
         """Create an object, or replace the one that is there."""
         spec = writable(kind, self.reach, spec)
+        if isinstance(spec, RuleSpec) and self.reach is not None:
+            await self._has_its_own_host(spec, self.reach)
         object_id = before.id if before else await self._new_id(kind, spec)
         if before and isinstance(spec, QueueSpec) and spec.id not in (None, before.id):
             problem = Problem("id", "the id of a queue never changes", f"leave it out, or write {before.id}")
@@ -92,6 +95,14 @@ class Change:
         """Make an object as this row has it, with its id, its source and its secrets."""
         spec = documents.spec_of(kind, target.document, target.secrets, target.id)
         await self._write(kind, target.id, spec, target.secrets, before, target.source, action)
+
+    async def _has_its_own_host(self, spec: RuleSpec, reach: Reach) -> None:
+        """Raises InvalidSpec where a tenant's rule would answer for everybody's hosts."""
+        statement = "SELECT subdomain FROM tenant WHERE id = $1"
+        if await self.connection.fetchval(statement, reach.tenant_id) is None:
+            message = f"{reach.tenant} has no subdomain, so the rule would answer for everybody's hosts"
+            problem = Problem("tenant", message, "ask the platform's people for a subdomain")
+            raise InvalidSpec(f"rule {spec.name!r} cannot be accepted", problems=[problem])
 
     async def _write(
         self,
