@@ -107,6 +107,7 @@ _COLUMNS: dict[str, dict[str, Cell]] = {
         "RULES": lambda item: _words(item.get("rules")),
         "ENABLED": lambda item: "yes" if item.get("enabled", True) else "no",
         "EXPIRES": lambda item: item.get("expires_at"),
+        "LAST USED": lambda item: item.get("last_used_at"),
         "SOURCE": lambda item: item["source"],
     },
     "tenants": {

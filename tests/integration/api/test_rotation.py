@@ -106,6 +106,20 @@ async def test_other_changes_of_a_key_leave_its_windows_open_and_writing_its_tex
     assert await old_texts(store) == []
 
 
+async def test_a_text_of_ours_that_is_mistyped_is_refused_and_not_repeated(
+    api: httpx.AsyncClient, first: str
+) -> None:
+    letter = "a" if first[12] != "a" else "b"
+    mistyped = first[:12] + letter + first[13:]
+    for reply in (
+        await api.post("/api/v1/keys", json={"name": "other", "key": mistyped}),
+        await api.patch("/api/v1/keys/web", json={"key": mistyped}),
+    ):
+        assert reply.status_code == 422
+        assert "checksum" in reply.json()["errors"][0]["message"]
+        assert mistyped not in reply.text
+
+
 async def test_an_old_text_is_nobody_else_s(api: httpx.AsyncClient, first: str) -> None:
     await rotated(api, "1h")
     reply = await api.post("/api/v1/keys", json={"name": "other", "key": first})
