@@ -44,6 +44,10 @@ def plan(
     refresh: Annotated[
         bool, typer.Option("--refresh", help="Read every gateway now, for drift that is not known yet.")
     ] = False,
+    validate_on_gateway: Annotated[
+        bool,
+        typer.Option("--validate-on-gateway", help="Ask every gateway whether it would take what is new."),
+    ] = False,
     allow_literal_secrets: Literals = False,
 ) -> int:
     """Show what a file would change, here and on every gateway. Changes nothing.
@@ -53,7 +57,12 @@ def plan(
     from cli.known import known_plan, named
     from cli.planning import exit_code, keep
 
-    options = {"prune": prune, "allow_mass_delete": allow_mass_delete, "refresh": refresh}
+    options = {
+        "prune": prune,
+        "allow_mass_delete": allow_mass_delete,
+        "refresh": refresh,
+        "validate_on_gateway": validate_on_gateway,
+    }
     name = named(file, os.environ, literal_secrets=allow_literal_secrets)
     made = known_plan(settings(), name, options) if name else None
     if made is None:

@@ -44,6 +44,7 @@ _GATEWAY = _object(
     trouble=_MAYBE,
     steps=_all(_STEP),
     collisions=_all(_COLLISION),
+    rejections=_all(_object(object=_TEXT, kind=_TEXT, id=_TEXT, declared_by=_TEXT, reason=_TEXT)),
 )
 
 PLAN: Part = {
@@ -52,7 +53,12 @@ PLAN: Part = {
         source=_TEXT,
         revision=_NUMBER,
         made_at=_TEXT,
-        options=_object(prune=_YES_OR_NO, allow_mass_delete=_YES_OR_NO, refresh=_YES_OR_NO),
+        options=_object(
+            prune=_YES_OR_NO,
+            allow_mass_delete=_YES_OR_NO,
+            refresh=_YES_OR_NO,
+            validate_on_gateway=_YES_OR_NO,
+        ),
         summary=_object(create=_NUMBER, update=_NUMBER, delete=_NUMBER, writes=_NUMBER, drift=_NUMBER),
         changes=_all(_object(action=_ACTION, kind=_TEXT, name=_TEXT, fields=_FIELDS, warnings=_all(_TEXT))),
         gateways=_all(_GATEWAY),
@@ -70,6 +76,7 @@ OPTIONS = {
     "prune": "remove what the document's source declared before and no longer does",
     "allow_mass_delete": "agree to a prune that removes at least 10 objects and over 30 % of its source",
     "refresh": "read every gateway now, instead of only what is to be written",
+    "validate_on_gateway": "ask every gateway whether it would take what is to be written",
 }
 
 _OBJECTS: Part = {

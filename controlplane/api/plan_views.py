@@ -16,7 +16,7 @@ from controlplane.core.effects import resets, warnings
 from controlplane.core.plan import Action, Reason
 from controlplane.core.safety import Refusal
 from controlplane.core.verdicts import Collision, ObjectStep, Verdict
-from controlplane.reconciler.planned import GatewayPlan, Planned
+from controlplane.reconciler.planned import GatewayPlan, Planned, Rejection
 
 FORMAT_VERSION = 1
 _STAMPED = ("source", "revision", "options", "changes", "refusals", "document")
@@ -103,6 +103,7 @@ def _gateway(gateway: GatewayPlan) -> Shown:
         "trouble": gateway.trouble,
         "steps": [_step(step) for step in gateway.steps.steps],
         "collisions": [_collision(item) for item in gateway.steps.collisions],
+        "rejections": [_rejection(item) for item in gateway.rejections],
     }
 
 
@@ -137,6 +138,16 @@ def _collision(item: Collision) -> Shown:
         "id": item.key.id,
         "declared_by": item.declared_by,
         "fields": _fields(item.changes),
+    }
+
+
+def _rejection(item: Rejection) -> Shown:
+    return {
+        "object": str(item.key),
+        "kind": item.key.kind.value,
+        "id": item.key.id,
+        "declared_by": item.declared_by,
+        "reason": item.reason,
     }
 
 

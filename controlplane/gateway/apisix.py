@@ -16,6 +16,7 @@ from controlplane.core.objects import Body, GatewayObject, Json, Kind, ObjectKey
 from controlplane.errors import GatewayRefused, GatewayUnavailable
 from controlplane.gateway.driver import IN_FLIGHT, Capabilities
 from controlplane.gateway.schema import SchemaSet
+from controlplane.gateway.validation import Chunk, chunks
 
 PREFIX = "/apisix/admin/"
 _METRICS = "/apisix/prometheus/metrics"
@@ -24,6 +25,7 @@ _USE = re.compile(r'apisix_consumer_last_used\{consumer="([A-Za-z0-9_-]+)"\} ([0
 _LISTED = (Kind.SERVICE, Kind.PLUGIN_CONFIG, Kind.CONSUMER, Kind.ROUTE)
 _NAME_FIELD = {Kind.CONSUMER: "username"}
 _LONGEST_MESSAGE = 500
+_VALIDATE = "configs/validate"
 _STILL_USED = "is still using it now"
 
 
@@ -138,6 +140,21 @@ class ApisixAdmin:
             self._schemas = None  # the gateway may be given what it misses: ask it again next time
         return broken
 
+    async def validate(self, objects: Iterable[GatewayObject]) -> Mapping[ObjectKey, str]:
+        found: dict[ObjectKey, str] = {}
+        for chunk in chunks(objects):
+            response = await self._answer("POST", _VALIDATE, chunk.sections)
+            if response.status_code in (httpx.codes.NOT_FOUND, httpx.codes.METHOD_NOT_ALLOWED):
+                raise GatewayRefused(
+                    "the gateway checks no objects before they are written: its Admin API has no "
+                    f"{_VALIDATE}",
+                    status=response.status_code,
+                    remedy="use an APISIX that has it, such as 3.18, or leave --validate-on-gateway out",
+                )
+            if not response.is_success:
+                found |= _reasons(chunk, response)
+        return found
+
     async def close(self) -> None:
         await self._client.aclose()
 
@@ -195,6 +212,13 @@ class ApisixAdmin:
             raise _strange(path) from None
 
     async def _request(self, method: str, path: str, body: Body | None = None) -> httpx.Response:
+        response = await self._answer(method, path, body)
+        if response.is_success:
+            return response
+        raise _refused(method, path, response)
+
+    async def _answer(self, method: str, path: str, body: Body | None = None) -> httpx.Response:
+        """What the gateway answers when it is well: a success, or its refusal."""
         content = None if body is None else orjson.dumps(body)
         headers = {} if content is None else {"Content-Type": "application/json"}
         for attempt in range(self._retry.attempts):
@@ -206,12 +230,7 @@ class ApisixAdmin:
                 trouble = f"{type(error).__name__}: {error}"
                 continue
             if response.status_code < httpx.codes.INTERNAL_SERVER_ERROR:
-                if response.is_success:
-                    return response
-                raise GatewayRefused(
-                    f"the gateway refused {method} {path}: {response.status_code} {_message(response)}",
-                    status=response.status_code,
-                )
+                return response
             trouble = f"{response.status_code} {_message(response)}"
         raise GatewayUnavailable(
             f"the gateway at {self._client.base_url.host}:{self._client.base_url.port} does not take "
@@ -251,6 +270,24 @@ def _json(response: httpx.Response) -> Any:  # Any: JSON of the gateway
             f"{response.url.path} answered {response.status_code} without JSON",
             remedy="check that the address is that of an APISIX Admin API",
         ) from None
+
+
+def _refused(method: str, path: str, response: httpx.Response) -> GatewayRefused:
+    return GatewayRefused(
+        f"the gateway refused {method} {path}: {response.status_code} {_message(response)}",
+        status=response.status_code,
+    )
+
+
+def _reasons(chunk: Chunk, response: httpx.Response) -> dict[ObjectKey, str]:
+    """What the gateway has against the objects of a chunk. Raises GatewayRefused where it names none."""
+    try:
+        found = chunk.reasons(_json(response)["errors"])
+    except (AttributeError, KeyError, TypeError, ValueError):
+        found = {}
+    if not found:
+        raise _refused("POST", _VALIDATE, response)
+    return {key: reason[:_LONGEST_MESSAGE] for key, reason in found.items()}
 
 
 def _strange(path: str) -> GatewayUnavailable:

@@ -11,7 +11,7 @@ from controlplane.core.objects import GatewayObject, Json, Kind, ObjectKey, reso
 Schema = Mapping[str, Any]
 
 
-class _Placeholders(dict[str, str]):
+class Placeholders(dict[str, str]):
     """Text of a secret for the sake of its type: the schema is asked about form, not content."""
 
     def __missing__(self, name: str) -> str:
@@ -35,7 +35,7 @@ class SchemaSet:
         return found
 
     def _trouble(self, item: GatewayObject) -> str | None:
-        body = resolve(item.body, _Placeholders())
+        body = resolve(item.body, Placeholders())
         if error := _first(self._kinds[item.key.kind], {"id": item.key.id.rpartition("/")[2], **body}):
             return error
         for name, conf in body.get("plugins", {}).items():

@@ -75,6 +75,13 @@ def refused(gateways: Sequence[GatewayPlan]) -> list[Refusal]:
         for collision in gateway.steps.collisions:
             remedy = "`ctl adopt` shows it, and takes it over on --yes; or remove or rename it"
             found.append(Refusal(f"gateway {gateway.name}", str(collision), remedy))
+        for item in gateway.rejections:
+            message = f"{item.key} ({item.declared_by}) would not be taken: {item.reason}"
+            remedy = f"change {item.declared_by}, or what of the gateway stands against it"
+            found.append(Refusal(f"gateway {gateway.name}", message, remedy))
+        if gateway.unasked:
+            remedy = "leave --validate-on-gateway out to plan without its opinion"
+            found.append(Refusal(f"gateway {gateway.name}", gateway.unasked, remedy))
         for problem in gateway.problems:
             message = f"{problem.field} cannot be enforced there: {problem.message}"
             remedy = problem.remedy or "choose another gateway for it"

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from controlplane.core.declaring import Wanted
 from controlplane.core.enforcement import Enforcement
+from controlplane.core.objects import ObjectKey
 from controlplane.core.safety import Refusal
 from controlplane.core.verdicts import GatewaySteps
 from controlplane.errors import Problem
@@ -28,6 +29,17 @@ class PlanOptions:
     allow_mass_delete: bool = False
     refresh: bool = False
     """Read every gateway now, instead of only what is to be written."""
+    validate_on_gateway: bool = False
+    """Ask every gateway whether it would take what is to be written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """An object that a gateway would not take."""
+
+    key: ObjectKey
+    declared_by: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +55,10 @@ class GatewayPlan:
     """Why it could not be asked."""
     problems: tuple[Problem, ...] = ()
     """What this gateway cannot enforce."""
+    rejections: tuple[Rejection, ...] = ()
+    """What this gateway would not take, where it was asked."""
+    unasked: str | None = None
+    """Why it could not be asked what it would take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,4 +91,11 @@ def told(plan: GatewayPlan, serves: Serves) -> GatewayPlan:
         problem for problem in plan.problems if serves(problem.field.replace("s.", " ", 1).split(".")[0])
     )
     trouble = plan.trouble and "it does not answer"
-    return replace(plan, steps=GatewaySteps(steps, collisions), problems=problems, trouble=trouble)
+    return replace(
+        plan,
+        steps=GatewaySteps(steps, collisions),
+        problems=problems,
+        trouble=trouble,
+        rejections=tuple(item for item in plan.rejections if serves(item.declared_by)),
+        unasked=plan.unasked and "it does not answer",
+    )

@@ -30,6 +30,7 @@ from controlplane.reconciler.passes import GatewayPass
 from controlplane.reconciler.plan_checks import own_document, pruned, refused, unenforced
 from controlplane.reconciler.planned import GatewayPlan, Planned, PlanOptions, Serves, everything, told
 from controlplane.reconciler.service import MakePass
+from controlplane.reconciler.validating import validated
 from controlplane.store.reconciling import GatewayRecord, ReconcilingStore
 from controlplane.store.records import GatewayStatus
 from controlplane.store.rolling_back import Earlier
@@ -194,7 +195,8 @@ class Planner:
             # What is not looked at is as the last look found it.
             seen = tuple(step for step in await self._recorded(record) if step.key not in keys)
             steps = GatewaySteps(steps.steps + seen, steps.collisions)
-        return GatewayPlan(record.name, status, steps, live is not None, trouble, after.problems)
+        made = GatewayPlan(record.name, status, steps, live is not None, trouble, after.problems)
+        return await validated(made, sides.after, work.gateway) if options.validate_on_gateway else made
 
     async def _recorded(self, record: GatewayRecord) -> tuple[ObjectStep, ...]:
         """The drift that stands, as the last look at the whole gateway found it."""
