@@ -51,12 +51,12 @@ def described(value: Value) -> str:
         or "every one",
     }
     parts = ["\n".join([f"queue {queue['name']}", *(f"  {name:<9} {text}" for name, text in facts.items())])]
-    parts.append("members\n" + _indented(_members(queue)))
-    parts.append("limits\n" + _indented(_limits(value)))
+    parts.append("members\n" + indented(_members(queue)))
+    parts.append("limits\n" + indented(_limits(value)))
     rows = [[item["gateway"], item["for"], item["address"]] for item in value["addresses"]]
     if rows:
-        parts.append("addresses\n" + _indented(table(["GATEWAY", "FOR", "ADDRESS"], rows)))
-    parts.append("gateway objects\n" + _indented(_objects(value)))
+        parts.append("addresses\n" + indented(table(["GATEWAY", "FOR", "ADDRESS"], rows)))
+    parts.append("gateway objects\n" + indented(objects_of(value)))
     return "\n\n".join(parts)
 
 
@@ -91,7 +91,7 @@ def _limits(value: Value) -> str:
     return table(["LIMIT", "DECLARED AT", "ENFORCED BY", "ON", "EXACTNESS", "WORST OVERSHOOT"], rows)
 
 
-def _objects(value: Value) -> str:
+def objects_of(value: Value) -> str:
     if not value["objects"]:
         return "none yet"
     rows = [
@@ -101,5 +101,5 @@ def _objects(value: Value) -> str:
     return table(["GATEWAY", "OBJECT", "STATE", "ERROR"], rows)
 
 
-def _indented(text: str) -> str:
+def indented(text: str) -> str:
     return "\n".join(f"  {line}" for line in text.splitlines())

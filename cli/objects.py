@@ -28,6 +28,7 @@ class Plural(StrEnum):
 
 class Describable(StrEnum):
     QUEUE = "queue"
+    RULE = "rule"
 
 
 Kind = Annotated[str, typer.Argument(help=" | ".join(Plural))]
@@ -72,24 +73,25 @@ def get(
 
 
 def describe(
-    kind: Annotated[Describable, typer.Argument(help="queue")],
-    name: Annotated[str, typer.Argument(help="The queue, by its name or its UUID.")],
+    kind: Annotated[Describable, typer.Argument(help=" | ".join(Describable))],
+    name: Annotated[str, typer.Argument(help="The object, by its name or its UUID.")],
     output: OutputOption = Output.TABLE,
 ) -> None:
-    """Show a queue: members, limits and where each is enforced, addresses, state on the gateways."""
-    from cli.description import described, description
+    """Show a queue or a rule: limits, addresses, what is behind it, state on the gateways."""
+    from cli import description, rule_description
     from cli.rendering import as_json, as_yaml
     from cli.service import connected
 
     with connected(settings()) as service:
-        value = description(service, name)
+        page = rule_description if kind is Describable.RULE else description
+        value = page.description(service, name)
     match output:
         case Output.JSON:
             typer.echo(as_json(value))
         case Output.YAML:
             typer.echo(as_yaml(value))
         case Output.TABLE:
-            typer.echo(described(value))
+            typer.echo(page.described(value))
 
 
 def delete(
