@@ -12,7 +12,8 @@ import orjson
 from controlplane.api.views import Shown, record_view, status_view
 from controlplane.core.declaring import DeclaredChange
 from controlplane.core.diff import FieldChange
-from controlplane.core.effects import resets, warnings
+from controlplane.core.effects import warnings
+from controlplane.core.fresh_counters import resets
 from controlplane.core.plan import Action, Reason
 from controlplane.core.safety import Refusal
 from controlplane.core.verdicts import Collision, ObjectStep, Verdict

@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 
 from controlplane.core.declaring import DeclaredChange
 from controlplane.core.desired import Key, Queue, Rule
-from controlplane.core.diff import FieldChange
 from controlplane.core.limits import Limit
 from controlplane.core.plan import Action
 from controlplane.core.rules import RuleAccess
@@ -126,24 +125,6 @@ def _pace(limit: Limit) -> float:
 
 
 def _anew(old: Limit, new: Limit) -> str:
-    kept = (old.per, old.refill_per_s, old.mode) == (new.per, new.refill_per_s, new.mode)
-    return "" if kept else ", which resets its window"
-
-
-_COUNTED = {
-    ("plugins.ai-rate-limiting.rules", "plugins.ai-rate-limiting.instances"): "token windows",
-    ("plugins.limit-count.rules",): "windows of requests",
-    ("plugins.limit-req",): "buckets of requests",
-}
-
-
-def resets(declared_by: str, changes: Sequence[FieldChange]) -> tuple[str, ...]:
-    """The counters that a gateway starts anew when these fields of one of its objects change.
-
-    A gateway names a counter by the text of what declares it, so another text is another counter.
-    """
-    return tuple(
-        f"resets the {counters} of {declared_by}"
-        for prefixes, counters in _COUNTED.items()
-        if any(change.path.startswith(prefix) for change in changes for prefix in prefixes)
-    )
+    # Another pace of a bucket and another mode keep the count on some gateways: each gateway's steps say so.
+    same_kind = (old.refill_per_s is None) == (new.refill_per_s is None)
+    return "" if old.per == new.per and same_kind else ", which resets its window"

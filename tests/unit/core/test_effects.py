@@ -7,7 +7,8 @@ import pytest
 from controlplane.core.declaring import Wanted, declare
 from controlplane.core.desired import DesiredState
 from controlplane.core.diff import FieldChange
-from controlplane.core.effects import resets, warnings
+from controlplane.core.effects import warnings
+from controlplane.core.fresh_counters import resets
 from controlplane.core.redact import redacted, secrets_of
 from controlplane.core.safety import prune_refusals
 from controlplane.core.spec import Document
