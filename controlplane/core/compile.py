@@ -59,7 +59,7 @@ from controlplane.core.policies import (
 )
 from controlplane.core.queue_routes import ADDRESS_PRIORITY, QueueRoutes
 from controlplane.core.render import Renderer
-from controlplane.core.rotation import OldText
+from controlplane.core.rotation import OldText, suffix
 from controlplane.core.rule_contexts import FORWARDING_SERVICE, RuleCompiler
 from controlplane.core.secrets import Secret
 from controlplane.core.selection import served_at
@@ -276,11 +276,11 @@ class Compiler:
         username = consumer_name(key)
         declared_by = f"key {key.spec.name}"
 
-        def credentials(secret: Secret, suffix: str = "") -> list[Context]:
-            forms = {"bearer": "Bearer ", "raw": ""}
+        def credentials(secret: Secret, *, rotated: bool) -> list[Context]:
+            forms, end = {"bearer": "Bearer ", "raw": ""}, suffix(secret, rotated=rotated)
             return [
                 CredentialContext(
-                    ObjectKey(Kind.CREDENTIAL, f"{username}/{form}{suffix}"),
+                    ObjectKey(Kind.CREDENTIAL, f"{username}/{form}{end}"),
                     labels,
                     declared_by,
                     secret=secret.with_prefix(prefix),
@@ -309,8 +309,8 @@ class Compiler:
                 (*_FUNCTION, "set_headers"): levels and levels.set_headers,
             },
         )
-        old = (credentials(text.secret, f".{text.mark}") for text in old_texts)
-        return [consumer, *credentials(key.secret), *chain.from_iterable(old)]
+        old = (credentials(text.secret, rotated=text.rotated) for text in old_texts)
+        return [consumer, *credentials(key.secret, rotated=key.rotated), *chain.from_iterable(old)]
 
     def _labels(self, source: str, name: str | None = None) -> Labels:
         labels = {OWNER_LABEL: self._target.owner, SOURCE_LABEL: source}

@@ -141,7 +141,9 @@ class _Overlay:
         made = secret or SecretRef(f"key/{object_id}/key", _UNMADE)
         # Whoever writes a key's text means that one, and none that it had before.
         old_texts = before.old_texts if before and before.secret == made else ()
-        return Key(object_id, spec.model_copy(update=update), cast(SecretRef, made), self._source, old_texts)
+        rotated = before.rotated if before else False
+        bare = spec.model_copy(update=update)
+        return Key(object_id, bare, cast(SecretRef, made), self._source, old_texts, rotated)
 
     def rule(self, spec: RuleSpec, before: Rule | None) -> Rule:
         object_id = before.id if before else derived_id("rule", spec.name)

@@ -65,6 +65,8 @@ class Key:
     source: str = "default"
     old_texts: tuple[OldText, ...] = ()
     """What it was before it was rotated, as far as that has not been forgotten yet."""
+    rotated: bool = False
+    """Whether it ever had another text."""
 
     def old_texts_at(self, moment: datetime) -> tuple[OldText, ...]:
         """The texts from before that still open what the key opens."""

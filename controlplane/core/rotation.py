@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from controlplane.core.durations import InvalidDuration, window_seconds
-from controlplane.core.secrets import SecretRef
+from controlplane.core.secrets import Secret, SecretRef
 
 USUAL_OVERLAP = "24h"
 LONGEST_OVERLAP_S = 90 * 86_400
@@ -19,11 +19,13 @@ class OldText:
 
     secret: SecretRef
     ends_at: datetime
+    rotated: bool = False
+    """Whether the key had another text before this one."""
 
-    @property
-    def mark(self) -> str:
-        """What tells it from the key's other texts, and nothing about it."""
-        return self.secret.fingerprint[:16]
+
+def suffix(secret: Secret, *, rotated: bool) -> str:
+    """What ends the name of a text's credentials: always the same, so that a rotation leaves them alone."""
+    return f".{secret.fingerprint[:16]}" if rotated and isinstance(secret, SecretRef) else ""
 
 
 def overlap_seconds(text: str) -> int:

@@ -120,7 +120,8 @@ def _rule(row: Row) -> Rule:
 def _key(row: Row) -> Key:
     spec = cast(KeySpec, documents.bare_spec_of(Kind.KEY, row.document, row.id))
     secret = documents.handle(Kind.KEY, row.id, "key", row.secrets)
-    return Key(row.id, spec, cast(SecretRef, secret), row.source, _old_texts(row))
+    rotated = documents.ROTATIONS in row.secrets["key"]
+    return Key(row.id, spec, cast(SecretRef, secret), row.source, _old_texts(row), rotated)
 
 
 def _old_texts(row: Row) -> tuple[OldText, ...]:
@@ -128,6 +129,7 @@ def _old_texts(row: Row) -> tuple[OldText, ...]:
         OldText(
             SecretRef(documents.secret_place(Kind.KEY, row.id, name), secret["fingerprint"]),
             datetime.fromisoformat(secret[documents.ENDS_AT]),
+            documents.ROTATIONS in secret,
         )
         for name, secret in sorted(documents.old_texts(row.secrets).items())
     )

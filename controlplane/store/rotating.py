@@ -71,8 +71,10 @@ def _retired(change: Change, before: Row, ends_at: datetime) -> Secrets:
     present = before.secrets["key"]
     text = change.sealer.unseal(present["sealed"], documents.secret_place(Kind.KEY, before.id, "key"))
     name = f"old-{present['fingerprint'][:16]}"
+    rotations = {ROTATIONS: present[ROTATIONS]} if ROTATIONS in present else {}
     return {
         name: {
+            **rotations,
             "sealed": change.sealer.seal(text, documents.secret_place(Kind.KEY, before.id, name)),
             "fingerprint": present["fingerprint"],
             LOOKUP: change.sealer.lookup(text),

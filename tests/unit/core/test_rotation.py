@@ -22,10 +22,11 @@ def rotated(*ends: timedelta, **key: object) -> DesiredState:
     """A key with texts that it had before, which end so long after the moment."""
     state = desired(document(keys=[{"name": "web", "queues": ["support"], **key}]))
     texts = tuple(
-        OldText(SecretRef(f"key/web/old-{number}", f"{number}" * 32), MOMENT + end)
+        OldText(SecretRef(f"key/web/old-{number}", f"{number}" * 32), MOMENT + end, rotated=number > 0)
         for number, end in enumerate(ends)
     )
-    return replace(state, keys={"web": replace(state.keys["web"], old_texts=texts)})
+    after = replace(state.keys["web"], old_texts=texts, rotated=bool(ends))
+    return replace(state, keys={"web": after})
 
 
 def credentials(made: Compiled) -> list[str]:
@@ -33,14 +34,27 @@ def credentials(made: Compiled) -> list[str]:
 
 
 def test_a_key_has_credentials_for_each_text_whose_window_is_open() -> None:
-    state = rotated(HOUR, -HOUR, timedelta())
-    assert credentials(compiler().compile(state, MOMENT)) == [
-        "bearer",
-        f"bearer.{'0' * 16}",
-        "raw",
-        f"raw.{'0' * 16}",
-    ]
-    assert credentials(compiler().compile(state, MOMENT + HOUR)) == ["bearer", "raw"]
+    state = rotated(-HOUR, HOUR, timedelta())
+    present = state.keys["web"].secret
+    assert isinstance(present, SecretRef)
+    new, old = present.fingerprint[:16], "1" * 16
+    assert sorted(credentials(compiler().compile(state, MOMENT))) == sorted(
+        f"{form}.{mark}" for form in ("bearer", "raw") for mark in (new, old)
+    )
+    assert credentials(compiler().compile(state, MOMENT + HOUR)) == [f"bearer.{new}", f"raw.{new}"]
+
+
+def test_a_rotation_leaves_the_credentials_of_the_text_before_as_they_are() -> None:
+    state = desired(document(keys=[{"name": "web", "queues": ["support"]}]))
+    key = state.keys["web"]
+    assert isinstance(key.secret, SecretRef)
+    first = OldText(key.secret, MOMENT + HOUR)
+    after = replace(key, secret=SecretRef("key/web", "f" * 32), old_texts=(first,), rotated=True)
+    made = compiler().compile(replace(state, keys={"web": after}), MOMENT)
+    before = {item.key: item.hash for item in compiler().compile(state, MOMENT).objects}
+    kept = {item.key: item.hash for item in made.objects}
+    assert before.items() <= kept.items()
+    assert len(kept) == len(before) + 2
 
 
 def test_a_key_that_opens_nothing_has_no_credentials_whatever_windows_are_open() -> None:
