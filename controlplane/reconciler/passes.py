@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 
 import structlog
 
@@ -142,14 +143,9 @@ class GatewayPass:
                 there = await self.gateway.find([step.key for step in plan.steps])
                 return leave_foreign(plan, there, owner=self.owner, adopted=orders.adopted)
         live = await self.gateway.read()
-        plan = plan_against_live(
-            compiled.objects,
-            live,
-            self.applied,
-            owner=self.owner,
-            digest=self.digest,
-            adopted=orders.adopted,
-        )
+        # Apart from the loop, which has others to serve: there may be tens of thousands of objects.
+        compare = partial(plan_against_live, owner=self.owner, digest=self.digest, adopted=orders.adopted)
+        plan = await asyncio.to_thread(compare, compiled.objects, live, self.applied)
         heal = self.record.drift is Drift.HEAL or orders.heal_asked_at is not None
         plan, found = self.drift.seen(plan, self.applied, heal=heal)
         await self.store.record_look(self.record.id, self._now(), self.drift.standing, found)
