@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import random
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from controlplane.core.diff import LiveObject
 from controlplane.core.objects import Body, GatewayObject, Json, Kind, ObjectKey
 from controlplane.errors import GatewayRefused, GatewayUnavailable
 from controlplane.gateway.driver import IN_FLIGHT, Capabilities
+from controlplane.gateway.lists import PackedBody, listed
 from controlplane.gateway.schema import SchemaSet
 from controlplane.gateway.validation import Chunk, chunks
 
@@ -77,13 +78,13 @@ class ApisixAdmin:
 
     async def read(self) -> Mapping[ObjectKey, LiveObject]:
         # One unpaged list a kind: asking by page makes an APISIX read everything again for each.
+        # And one after another, for each may be long.
         stamps = Stamps()
-        lists = await asyncio.gather(*(self._list(kind.value, stamps) for kind in _LISTED))
         found: dict[ObjectKey, LiveObject] = {}
-        for kind, values in zip(_LISTED, lists, strict=True):
-            for value in values:
+        for kind in _LISTED:
+            for value, body in await self._list(kind.value, stamps):
                 key = ObjectKey(kind, str(value[_NAME_FIELD.get(kind, "id")]))
-                found[key] = LiveObject(key, value)
+                found[key] = LiveObject(key, body)
         consumers = [key.id for key in found if key.kind is Kind.CONSUMER]
         gate = asyncio.Semaphore(IN_FLIGHT)
         of_each = (self._credentials(name, gate, stamps) for name in consumers)
@@ -95,7 +96,7 @@ class ApisixAdmin:
     async def stamp(self) -> str | None:
         stamps, gate = Stamps(), asyncio.Semaphore(IN_FLIGHT)
         try:
-            consumers = await self._list(Kind.CONSUMER.value, stamps)
+            consumers = [value for value, _ in await self._list(Kind.CONSUMER.value, stamps)]
             paths = [kind.value for kind in _LISTED if kind is not Kind.CONSUMER]
             paths += [f"consumers/{value['username']}/credentials" for value in consumers]
             await asyncio.gather(*(self._stamp(path, stamps, gate) for path in paths))
@@ -183,8 +184,8 @@ class ApisixAdmin:
     ) -> list[LiveObject]:
         async with gate:
             values = await self._list(f"consumers/{consumer}/credentials", stamps)
-        keys = [ObjectKey(Kind.CREDENTIAL, f"{consumer}/{value['id']}") for value in values]
-        return [LiveObject(key, value) for key, value in zip(keys, values, strict=True)]
+            keys = [(ObjectKey(Kind.CREDENTIAL, f"{consumer}/{value['id']}"), body) for value, body in values]
+        return [LiveObject(key, body) for key, body in keys]
 
     async def _find(self, key: ObjectKey) -> LiveObject | None:
         try:
@@ -197,19 +198,16 @@ class ApisixAdmin:
             raise _strange(key.path)
         return LiveObject(key, reply["value"])
 
-    async def _list(self, path: str, stamps: "Stamps") -> list[dict[str, Json]]:
+    async def _list(self, path: str, stamps: "Stamps") -> Iterator[tuple[dict[str, Json], PackedBody]]:
+        """The objects of a list, one by one."""
         try:
             response = await self._request("GET", path)
-            stamps.add(path, response.content)
-            reply = _json(response)
         except GatewayRefused as refused:
             if refused.status == httpx.codes.NOT_FOUND:  # nothing of the kind was ever made
-                return []
+                return iter(())
             raise
-        try:
-            return [dict(item["value"]) for item in reply.get("list") or []]
-        except (AttributeError, KeyError, TypeError, ValueError):
-            raise _strange(path) from None
+        stamps.add(path, response.content)
+        return _each(response)
 
     async def _request(self, method: str, path: str, body: Body | None = None) -> httpx.Response:
         response = await self._answer(method, path, body)
@@ -237,6 +235,14 @@ class ApisixAdmin:
             f"{method} {path} ({self._retry.attempts} attempts): {trouble}",
             remedy="check that its Admin API is up and can be reached from here",
         )
+
+
+def _each(response: httpx.Response) -> Iterator[tuple[dict[str, Json], PackedBody]]:
+    try:
+        yield from listed(response.content)
+    except (AttributeError, KeyError, TypeError, ValueError):
+        _json(response)
+        raise _strange(response.url.path) from None
 
 
 class Stamps:
