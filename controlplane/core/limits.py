@@ -31,7 +31,7 @@ class Meter(StrEnum):
         return self in (Meter.TOKENS, Meter.PROMPT_TOKENS, Meter.COMPLETION_TOKENS)
 
 
-_METERS = tuple(Meter)
+_METERS = tuple((meter.value, meter) for meter in Meter)
 
 
 class Then(StrEnum):
@@ -122,7 +122,8 @@ class Limit(BaseModel):
 
     @property
     def meter(self) -> Meter:
-        return next(meter for meter in _METERS if getattr(self, meter) is not None)
+        declared = self.__dict__  # asked for so often that attributes would be slow
+        return next(meter for name, meter in _METERS if declared[name] is not None)
 
     @property
     def amount(self) -> int | float:
