@@ -142,7 +142,8 @@ async def test_requests_are_counted_and_refused_with_a_time_to_wait(declared: De
 
 async def test_concurrency_is_held_to_the_end_of_a_call(declared: Declared, api: HttpApi) -> None:
     await ruled(declared, api, limits=[{"concurrency": 1}])
-    api.says(delay_s=1.0)
+    over = asyncio.Event()
+    api.says(until=over.is_set)
     first = asyncio.create_task(call(declared, "/weather"))
 
     async def busy() -> bool:
@@ -150,6 +151,7 @@ async def test_concurrency_is_held_to_the_end_of_a_call(declared: Declared, api:
 
     await until(busy, "the first call")
     second = await call(declared, "/weather")
+    over.set()
     assert (second.status_code, (await first).status_code) == (429, 200)
 
 
