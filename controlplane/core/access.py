@@ -33,7 +33,7 @@ class Permission(StrEnum):
     READ = "read"
     """See what is declared and how it stands. Secrets are masked."""
     WRITE = "write"
-    """Declare, change and remove queues, keys and providers."""
+    """Declare, change and remove queues, keys, rules and providers."""
     TENANTS = "tenants"
     """Declare, change and remove tenants, with their limits."""
     GATEWAYS = "gateways"
