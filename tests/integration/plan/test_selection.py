@@ -133,3 +133,17 @@ async def test_a_gateway_that_is_away_holds_up_no_move_on_the_others(
     code, _, _ = await ctl("apply", *file.write(in_region("us")), "--yes", "--timeout", "5")
     assert code == ExitCode.PARTLY_APPLIED
     assert "q.support" in await routes(america)
+
+
+async def test_a_rollback_brings_a_queue_back_to_where_it_was_served(
+    ctl: Ctl, file: File, world: World, america: str
+) -> None:
+    await ctl("apply", *file.write(in_region("eu")), "--yes")
+    _, out, _ = await ctl("history", "-o", "json")
+    there = str(json.loads(out)[0]["id"])
+    await ctl("apply", *file.write(in_region("us")), "--yes")
+    _, out, _ = await ctl("show", str(int(there) + 1))
+    assert "gateways" in out
+    assert (await ctl("rollback", there, "--yes"))[0] == ExitCode.OK
+    assert "q.support" in await routes(f"http://127.0.0.1:{world.ports[1]}")
+    assert "q.support" not in await routes(america)
