@@ -221,7 +221,7 @@ async def test_health_says_which_part_is_missing(
     assert gone.headers["retry-after"] == "1"
 
 
-async def test_every_address_of_the_service_is_in_the_openapi_document(
+async def test_every_address_for_users_is_in_the_openapi_document(
     store: Store, service_settings: Settings
 ) -> None:
     app = create_app(service_settings, store)
@@ -234,6 +234,8 @@ async def test_every_address_of_the_service_is_in_the_openapi_document(
     served = set()
     for route in app.routes:
         template = route.path_format
+        if template.startswith("/internal/"):
+            continue  # for gateways alone, which know it from what is compiled for them
         served |= {(template, method) for method in route.methods if method not in ("OPTIONS", "HEAD")}
     assert served == documented
 
