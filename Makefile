@@ -39,12 +39,14 @@ types: $(READY) ## mypy, strict
 imports: $(READY) ## the direction of imports between the rooms
 	@$(BIN)/lint-imports
 
+# Much of a test is waiting for other processes, so that two share a core.
+WORKERS ?= $(shell $(PYTHON) -c 'import os; print(2 * os.cpu_count())')
 tests: $(READY) ## the tests, on every core
-	@$(BIN)/python -m pytest -n auto
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 EFFORT ?= 25
 fuzz: $(READY) ## the property tests and schemathesis with EFFORT times the examples
-	@SLUICE_TEST_EFFORT=$(EFFORT) $(BIN)/python -m pytest -n auto -m hypothesis
+	@SLUICE_TEST_EFFORT=$(EFFORT) $(BIN)/python -m pytest -n $(WORKERS) -m hypothesis
 
 bench-converge: $(READY) ## time from a REST write to traffic that obeys it
 	@$(BIN)/python -m tests.bench.converge
