@@ -1,6 +1,6 @@
 # Everything a developer does here is one of these targets; `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help install up down test check lint types imports tests fuzz bench-converge bench-gateway bench-speed bench-limiter bench-plan bench-strict bench-disconnects soak format lock clean
+.PHONY: help install up down test check lint types imports tests stories fuzz bench-converge bench-gateway bench-speed bench-limiter bench-plan bench-strict bench-disconnects soak format lock clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -25,7 +25,7 @@ up: $(READY) ## start the whole stack on this machine, in the foreground
 down: $(READY) ## stop a stack that was started with `ctl up -d`
 	@$(BIN)/ctl down
 
-test: check ## what CI runs: the same as check
+test: check stories ## what CI runs: check, and the long stories after it
 
 check: lint types imports tests ## lint, types, import rules and tests
 
@@ -42,7 +42,10 @@ imports: $(READY) ## the direction of imports between the rooms
 # Much of a test is waiting for other processes, so that two share a core.
 WORKERS ?= $(shell $(PYTHON) -c 'import os; print(2 * os.cpu_count())')
 tests: $(READY) ## the tests, on every core
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not story"
+
+stories: $(READY) ## tests of whole stacks, kills and interruptions, and of every route by every role
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m story
 
 EFFORT ?= 25
 fuzz: $(READY) ## the property tests and schemathesis with EFFORT times the examples

@@ -1,5 +1,8 @@
-"""Fixtures of every test: see tests/fixtures/."""
+"""Fixtures of every test: see tests/fixtures/. What belongs to `make stories` is said here."""
 
+from pathlib import Path
+
+import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.fixtures.effort import examples
@@ -14,4 +17,25 @@ settings.register_profile(
 )
 settings.load_profile("patient")
 
-pytest_plugins = ["tests.fixtures.servers", "tests.fixtures.services", "tests.fixtures.stores"]
+pytest_plugins = [
+    "tests.fixtures.authorities",
+    "tests.fixtures.servers",
+    "tests.fixtures.services",
+    "tests.fixtures.stores",
+]
+
+HERE = Path(__file__).parent
+# Whole stacks, processes that are killed, every role by every route: long, and last in `make test`.
+STORIES = (
+    "e2e",
+    "integration/embedded",
+    "integration/plan",
+    "integration/api/test_access.py",
+    "integration/api/test_openapi_holds.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if any(item.path.is_relative_to(HERE / story) for story in STORIES):
+            item.add_marker(pytest.mark.story)

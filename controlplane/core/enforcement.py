@@ -171,10 +171,13 @@ class _Placer:
 
 
 class _BudgetPlacer(_Placer):
-    """For a gateway with token-budget: what counts tokens goes there, and so does what stock cannot hold."""
+    """For a gateway with token-budget: tokens and slots go there, in one reservation, and so does what stock
+    cannot hold.
+    """
 
     def queue_limit(self, path: str, limit: Limit) -> None:
-        if not limit.meter.counts_tokens and not _not_on_stock(path, limit) and not self._is_second(limit):
+        requests = limit.meter is Meter.REQUESTS
+        if requests and not _not_on_stock(path, limit) and not self._is_second(limit):
             super().queue_limit(path, limit)
         elif problem := _nowhere(path, limit):
             self.problems.append(problem)

@@ -63,11 +63,11 @@ def _facts(placement: Placement, placements: Placements, policy_id: str) -> tupl
             return policy, "exact", "none", edit
         case Mechanism.BUCKET:
             return policy, "exact", "none", "starts with a full bucket"
-        case Mechanism.BUDGET:
+        case Mechanism.BUDGET if placement.limit.meter is not Meter.CONCURRENCY:
             strict = placement.limit.strict or placement.limit.meter in _COUNTED_AT_ONCE
             exactness = "reserved before the call, settled after it"
             return policy, exactness, "none" if strict else _ESTIMATES, _KEEPS
-        case Mechanism.CONCURRENCY:
+        case Mechanism.BUDGET | Mechanism.CONCURRENCY:
             return policy, "exact, held to the end of a stream", "none", "calls in flight go on"
 
 

@@ -1,5 +1,6 @@
 """What only token-budget can hold is held on a gateway that lists it, as it was declared."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -91,3 +92,14 @@ async def test_a_strict_limit_caps_answers_and_refuses_what_can_never_fit(declar
     body = {"messages": [{"role": "user", "content": "x" * 6000}]}
     refused = await declared.call(TOKENS, body)
     assert (refused.status_code, refused.json()["error"]["retry"]) == (400, False)
+
+
+async def test_slots_are_held_with_the_tokens_and_freed_at_the_end_of_a_call(declared: Declared) -> None:
+    await declared.declare(unique([{"tokens": 100_000, "refill_per_s": 1}, {"concurrency": 2}]))
+    await declared.ready(TOKENS)
+    slow = [declared.call(TOKENS, X_Mock_Latency_Ms="800") for _ in range(4)]
+    replies = await asyncio.gather(*slow)
+    assert sorted(reply.status_code for reply in replies) == [200, 200, 429, 429]
+    refused = next(reply for reply in replies if reply.status_code == 429)
+    assert (refused.headers["retry-after"], refused.json()["error"]["meter"]) == ("1", "concurrency")
+    assert await statuses(declared, 1) == [200]

@@ -33,6 +33,11 @@ async def test_a_request_without_a_required_header_is_refused(declared: Declared
     assert [await code(declared), await code(declared, X_Ticket="1")] == [400, 200]
 
 
+async def test_a_request_id_that_is_required_must_come_from_the_caller(declared: Declared) -> None:
+    await guarded(declared, required_headers=["x-request-id"])
+    assert [await code(declared), await code(declared, X_Request_Id="mine")] == [400, 200]
+
+
 async def test_nothing_of_the_conversation_may_match_a_denied_pattern(declared: Declared) -> None:
     await guarded(declared, deny_patterns=["(?i)password"])
     assert await code(declared) == 200

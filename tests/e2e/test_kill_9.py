@@ -77,7 +77,6 @@ class Load:
                     self.answers.append(0)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("part", ["service", "gateway", "postgres", "valkey"])
 def test_a_killed_part_loses_no_acknowledged_write_and_the_system_converges(
     world: tuple[WholeStack, str], part: str
@@ -98,7 +97,6 @@ def test_a_killed_part_loses_no_acknowledged_write_and_the_system_converges(
     stack.wait_until_converged(stack.newest_revision())
 
 
-@pytest.mark.slow
 def test_a_killed_part_leaves_no_secret_in_any_log(world: tuple[WholeStack, str]) -> None:
     stack, key = world
     secrets = [stack.stack.secret(path.name) for path in stack.stack.home.secrets.iterdir()] + [

@@ -18,8 +18,6 @@ from cli.exit_codes import ExitCode
 from tests.fixtures.stack_process import ROOT, ctl, wait_for
 from tests.fixtures.whole_stack import WholeStack, whole_stack
 
-pytestmark = pytest.mark.slow
-
 CANARY = "sk-canary-of-the-stories"
 
 # Any: declarations and JSON.

@@ -2,12 +2,9 @@
 
 from pathlib import Path
 
-import pytest
-
 from tests.e2e.quick_start import ROOT, Reader, quick_start_blocks
 
 
-@pytest.mark.slow
 def test_whoever_follows_the_readme_sees_what_it_says(tmp_path: Path) -> None:
     up, *blocks = quick_start_blocks()
     reader = Reader.at(tmp_path / "sluice")

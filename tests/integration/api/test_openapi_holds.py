@@ -103,7 +103,6 @@ def declare_examples(url: str) -> None:
         client.post("/api/v1/gateways", json=EXAMPLES[Kind.GATEWAY])
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("tag", TAGS)
 def test_no_request_is_answered_otherwise_than_documented(service_settings: Settings, tag: str) -> None:
     with served(service_settings) as url:

@@ -247,7 +247,6 @@ class Operations(RuleBasedStateMachine):
         await until(reached, f"revision {newest} on the gateway")
 
 
-@pytest.mark.slow
 def test_any_sequence_converges_touches_nobody_else_and_shows_no_secret(
     postgres: TestPostgres, store_settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

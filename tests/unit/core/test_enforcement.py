@@ -144,6 +144,14 @@ def test_the_tokens_of_one_queue_are_all_held_by_the_same_plugin() -> None:
     assert found == [Mechanism.BUDGET, Mechanism.BUDGET, Mechanism.COUNT, Mechanism.BUDGET]
 
 
+def test_slots_are_held_with_the_tokens_in_one_reservation() -> None:
+    limits = [{"tokens": 9, "refill_per_s": 1}, {"concurrency": 2}, {"concurrency": 1, "by": "key"}]
+    spec = QueueSpec.model_validate(queue(limits=limits))
+    assert {item.mechanism for item in place(spec, OURS).placed} == {Mechanism.BUDGET}
+    report = compiled(document(queues=[queue(limits=limits)]), abilities=OURS).report
+    assert [line.exactness for line in report][1:] == 2 * ["exact, held to the end of a stream"]
+
+
 def test_money_is_refused_by_every_gateway_for_now() -> None:
     spec = QueueSpec.model_validate(queue(limits=[{"usd": 5, "per": "1d"}]))
     assert [problem.field for problem in place(spec, OURS).problems] == ["limits[0].usd"]
@@ -152,7 +160,12 @@ def test_money_is_refused_by_every_gateway_for_now() -> None:
 @st.composite
 def rich_limits(draw: st.DrawFn) -> dict[str, Any]:
     """A limit of any kind that token-budget holds."""
-    meter = draw(st.sampled_from(["tokens", "prompt_tokens", "completion_tokens", "requests"]))
+    by = draw(st.one_of(st.none(), st.just("key"), headers.map("header:{}".format)))
+    whose = {"by": by} if by else {}
+    meters = ["tokens", "prompt_tokens", "completion_tokens", "requests", "concurrency"]
+    meter = draw(st.sampled_from(meters))
+    if meter == "concurrency":
+        return {meter: draw(amounts), **whose}
     pace = draw(
         st.one_of(
             st.fixed_dictionaries({"per": windows, "mode": st.sampled_from(["fixed", "sliding"])}),
@@ -162,8 +175,7 @@ def rich_limits(draw: st.DrawFn) -> dict[str, Any]:
             ),
         )
     )
-    by = draw(st.one_of(st.none(), st.just("key"), headers.map("header:{}".format)))
-    return {meter: draw(amounts), **pace, "strict": draw(st.booleans())} | ({"by": by} if by else {})
+    return {meter: draw(amounts), **pace, "strict": draw(st.booleans()), **whose}
 
 
 @given(limits=st.lists(rich_limits(), max_size=5), of_member=st.lists(rich_limits(), max_size=2))
