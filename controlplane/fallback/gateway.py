@@ -23,6 +23,7 @@ from controlplane.fallback.health.watching import HealthChecks
 from controlplane.fallback.http.limits import Limits
 from controlplane.fallback.http.server import Server
 from controlplane.fallback.http.upstream import Pool
+from controlplane.fallback.llm.google import GoogleTokens
 from controlplane.fallback.lua.sandbox import Sandbox
 from controlplane.fallback.metrics.gateway import GatewayMetrics
 from controlplane.fallback.plugins.registry import REGISTRY, secret_paths
@@ -107,7 +108,7 @@ class Gateway:
     ) -> AsyncIterator["Gateway"]:
         """Serve until the block ends; then open streams may finish for `drain_s` seconds.
 
-        `environ` is where `$env://NAME` in configurations is looked up.
+        `environ` is where `$env://NAME` in configurations is looked up, and Google's usual service account.
         """
         clock = clock or SystemClock()
         async with AsyncExitStack() as stack:
@@ -115,9 +116,11 @@ class Gateway:
             stack.callback(store.close)
             pool = Pool()
             stack.push_async_callback(pool.close)
-            secrets = Secrets(store, environ or {}, Asker(pool), clock)
+            asker, environ = Asker(pool), environ or {}
+            secrets = Secrets(store, environ, asker, clock)
+            google = GoogleTokens(asker, clock, environ.get("GCP_SERVICE_ACCOUNT"))
             services = await _services(
-                stack, store, clock, chance or BulkRandom(), pool, Consumers(store, secrets)
+                stack, store, clock, chance or BulkRandom(), pool, google, Consumers(store, secrets)
             )
             plans = Plans(store, REGISTRY, services, secrets)
             await secrets.fetch()
@@ -164,6 +167,7 @@ async def _services(
     clock: Clock,
     chance: random.Random,
     pool: Pool,
+    google: GoogleTokens,
     consumers: Consumers,
 ) -> Services:
     """Everything that plugins work with; closed with the stack."""
@@ -204,6 +208,7 @@ async def _services(
         redis=redis,
         limiters=limiters,
         pool=pool,
+        google=google,
         sandbox=Sandbox(clock),
         consumers=consumers,
         memory=Memory(),

@@ -6,8 +6,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from controlplane.fallback.http.answers import Origin
+from controlplane.fallback.llm.google import GoogleAccount, service_account
 from controlplane.fallback.llm.providers import PROVIDERS, Provider
 from controlplane.fallback.runtime.address import query_arguments
+from controlplane.fallback.secrets.asking import SecretUnavailable
 
 Arguments = Mapping[str, str | list[str]]
 
@@ -26,6 +28,7 @@ class Member:
     patches_win: bool
     auth_headers: tuple[tuple[str, str], ...]
     auth_query: Arguments
+    google: GoogleAccount | None
     origin: Origin
     host_header: str
     path: str | None
@@ -64,6 +67,7 @@ def member(conf: Mapping[str, Any], name: str, *, verify: bool) -> Member:
         patches_win=bool(override.get("request_body_force_override")),
         auth_headers=tuple((key.lower(), value) for key, value in (auth.get("header") or {}).items()),
         auth_query=auth.get("query") or {},
+        google=_google(auth["gcp"]) if "gcp" in auth else None,
         origin=origin,
         host_header=origin.host if origin.port == usual else f"{origin.host}:{origin.port}",
         path=path,
@@ -91,14 +95,25 @@ def provider_problem(conf: Mapping[str, Any]) -> str | None:
     if name not in PROVIDERS:
         return f"ai provider: {name} is not supported."
     auth = conf.get("auth") or {}
-    for scheme in ("gcp", "aws"):
-        if scheme in auth:
-            return f"auth.{scheme} is not supported."
+    if "aws" in auth:
+        return "auth.aws is not supported."
+    account = (auth.get("gcp") or {}).get("service_account_json")
+    if account is not None and not account.startswith("$"):
+        try:
+            service_account(account)
+        except SecretUnavailable as error:
+            return f"invalid gcp service_account_json: {error}"
     place = conf.get("provider_conf") or {}
     has_endpoint = "endpoint" in (conf.get("override") or {})
     if name == "vertex-ai" and not has_endpoint and not ("project_id" in place and "region" in place):
         return "vertex-ai requires either provider_conf (project_id + region) or override.endpoint"
     return None
+
+
+def _google(conf: Mapping[str, Any]) -> GoogleAccount:
+    return GoogleAccount(
+        conf.get("service_account_json"), conf.get("expire_early_secs", 60), conf.get("max_ttl")
+    )
 
 
 def _endpoint(

@@ -84,12 +84,15 @@ def request_bytes(
     *,
     transparent: bool,
     change_headers: HeaderChange | None,
+    token: str | None = None,
 ) -> bytes:
-    """The whole request. A transparent one keeps the client's method and query."""
+    """The whole request. A transparent one keeps the client's method and query. `token` is the member's."""
     headers: dict[str, Value] = {
         name: value for name, value in context.headers.items() if name not in _NOT_FORWARDED
     }
     headers.update(member.auth_headers)
+    if token is not None:
+        headers["authorization"] = f"Bearer {token}"
     if change_headers is not None:
         change_headers(headers)
     arguments = {**member.auth_query, **member.query}

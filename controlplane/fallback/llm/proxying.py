@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
+import structlog
 
 from controlplane.fallback import cjson
 from controlplane.fallback.http.answers import Answer, Patience, TooMuch, UpstreamFailed
@@ -19,11 +20,13 @@ from controlplane.fallback.llm.anthropic_requests import (
 from controlplane.fallback.llm.anthropic_stream import AnthropicStream
 from controlplane.fallback.llm.call import Call
 from controlplane.fallback.llm.detection import BY_NAME, detect
+from controlplane.fallback.llm.google import GoogleTokens
 from controlplane.fallback.llm.members import Member
 from controlplane.fallback.llm.outgoing import request_bytes, shape_body
 from controlplane.fallback.llm.protocols import Json, LlmProtocol
 from controlplane.fallback.llm.relay import BoundReached, Bounds, Relay, StreamEmpty
 from controlplane.fallback.runtime.context import JSON_TYPE, BodyUnavailable, Context, Passed, Reply, Streamed
+from controlplane.fallback.secrets.asking import SecretUnavailable
 
 EVENT_STREAM = ("text/event-stream",)
 EMPTY_STREAM = (
@@ -83,14 +86,15 @@ async def recognize(context: Context, body_limit: int) -> Reply | Call:
 class Proxy:
     """Makes the calls of one plugin configuration."""
 
-    def __init__(self, pool: Pool, transport: Transport) -> None:
+    def __init__(self, pool: Pool, transport: Transport, google: GoogleTokens) -> None:
         self._pool = pool
         self._transport = transport
+        self._google = google
 
     async def run(self, context: Context, call: Call, next_member: NextMember | None) -> Reply:
         """The answer for the client. `next_member` decides what happens after a failure."""
         while True:
-            attempt = _Attempt(context, call, self._pool, self._transport)
+            attempt = _Attempt(context, call, self._pool, self._transport, self._google)
             reply = await attempt.run()
             if isinstance(reply, Passed | Streamed) or next_member is None:
                 return reply
@@ -102,19 +106,29 @@ class Proxy:
 class _Attempt:
     """One call to one member."""
 
-    def __init__(self, context: Context, call: Call, pool: Pool, transport: Transport) -> None:
+    def __init__(
+        self, context: Context, call: Call, pool: Pool, transport: Transport, google: GoogleTokens
+    ) -> None:
         assert call.target is not None  # noqa: S101  the access phase has chosen a member
         self._context = context
         self._call = call
         self._member: Member = call.target
         self._pool = pool
         self._transport = transport
+        self._google = google
+        self._token: str | None = None
         self._names: ToolNames | None = None
         self._clock = context.clock
 
     async def run(self) -> Reply:
         self._call.attempt_started = self._clock.monotonic()
         self._call.retry_after_s = None
+        if self._member.google is not None:
+            try:
+                self._token = await self._google.of(self._member.google)
+            except SecretUnavailable as error:
+                _log_no_token(self._member.name, str(error))
+                return Reply(500)
         prepared = self._prepare()
         if isinstance(prepared, Reply):
             return prepared
@@ -181,6 +195,7 @@ class _Attempt:
             data,
             transparent=target.name == "passthrough",
             change_headers=convert_headers if self._names is not None else None,
+            token=self._token,
         )
 
     def _target_protocol(self, client: LlmProtocol) -> LlmProtocol | None:
@@ -261,3 +276,7 @@ class _Attempt:
 
     def _elapsed_ms(self) -> int:
         return int((self._clock.monotonic() - self._call.attempt_started) * 1000)
+
+
+def _log_no_token(member: str, reason: str) -> None:
+    structlog.get_logger("gateway.llm").error("failed to get gcp access token", member=member, reason=reason)

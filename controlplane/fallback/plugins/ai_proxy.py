@@ -46,7 +46,7 @@ class AiProxy(Plugin):
         super().__init__(conf, owner, services)
         self._member = member(conf, f"ai-proxy-{conf['provider']}", verify=conf["ssl_verify"])
         self._transport = transport_of(conf)
-        self._proxy = Proxy(services.pool, self._transport)
+        self._proxy = Proxy(services.pool, self._transport, services.google)
 
     def access(self, context: Context) -> Outcome:
         return self._recognize(context)

@@ -109,7 +109,7 @@ class AiProxyMulti(Plugin):
         self._only = next(iter(self._members.values())) if len(conf["instances"]) == 1 else None
         self._count = len(conf["instances"])
         self._transport = transport_of(conf)
-        self._proxy = Proxy(services.pool, self._transport)
+        self._proxy = Proxy(services.pool, self._transport, services.google)
         strategy = conf.get("fallback_strategy") or ()
         self._strategies = frozenset([strategy] if isinstance(strategy, str) else strategy)
         self._asks_limits = bool(self._strategies & {"rate_limiting", "instance_health_and_rate_limiting"})

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from controlplane.fallback.counters.redis_hub import RedisHub
     from controlplane.fallback.health.watching import HealthChecks
     from controlplane.fallback.http.upstream import Pool
+    from controlplane.fallback.llm.google import GoogleTokens
     from controlplane.fallback.lua.sandbox import Sandbox
     from controlplane.fallback.metrics.gateway import GatewayMetrics
     from controlplane.fallback.runtime.consumers import Consumers
@@ -40,6 +41,7 @@ class Services:
     redis: "RedisHub"
     limiters: "Limiters"
     pool: "Pool"
+    google: "GoogleTokens"
     sandbox: "Sandbox"
     consumers: "Consumers"
     memory: "Memory"

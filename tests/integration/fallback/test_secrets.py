@@ -1,6 +1,7 @@
 """Secrets of configurations that are kept in the environment, in Vault, at AWS and at Google."""
 
 import base64
+import itertools
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -184,6 +185,61 @@ async def test_a_secret_at_aws_is_asked_for_by_its_longest_name(bench: Bench, ma
     assert "s3cret" not in str(list(headers.pairs()))
 
 
+def account_at(manager: Manager) -> dict[str, str]:
+    """A service account whose tokens the manager hands out."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    return {
+        "client_email": "gateway@example.com",
+        "private_key": key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode(),
+        "project_id": "ours",
+        "token_uri": f"{manager.url}/token",
+        "entries_uri": manager.url,
+    }
+
+
+def tokens_that_last(seconds: int) -> Answer:
+    """Every answer is another token."""
+    numbers = itertools.count(1)
+    return lambda exchange, body: (200, {"access_token": f"token-{next(numbers)}", "expires_in": seconds})
+
+
+async def google_member(bench: Bench, manager: Manager) -> None:
+    account = json.dumps(account_at(manager))
+    member = bench.instance(auth={"gcp": {"service_account_json": account}})
+    await bench.put("routes/r1", {"uri": CHAT, "plugins": {"ai-proxy-multi": {"instances": [member]}}})
+
+
+async def test_a_member_at_google_is_called_with_a_token_that_is_kept_until_it_ends(
+    tmp_path: Path, manager: Manager
+) -> None:
+    clock = ManualClock()
+    async with running(tmp_path / "gateway", clock=clock) as bench:
+        manager.answer = tokens_that_last(600)
+        await google_member(bench, manager)
+        assert [await sent_key(bench) for _ in range(3)] == 3 * ["Bearer token-1"]
+        clock.advance(541)
+        assert await sent_key(bench) == "Bearer token-2"
+        assert len(manager.asked) == 2
+
+
+async def test_a_member_at_google_whose_token_cannot_be_had_fails_alone(
+    bench: Bench, manager: Manager
+) -> None:
+    manager.answer = lambda exchange, body: (403, {"error": "no"})
+    await google_member(bench, manager)
+    assert (await bench.call()).status_code == 500
+    assert not bench.mock.requests
+    manager.answer = tokens_that_last(600)
+    assert await sent_key(bench) == "Bearer token-1"
+
+
+async def test_a_service_account_that_is_none_is_refused(bench: Bench) -> None:
+    member = bench.instance(auth={"gcp": {"service_account_json": "{not json"}})
+    route = {"uri": CHAT, "plugins": {"ai-proxy-multi": {"instances": [member]}}}
+    reply = await bench.put("routes/r1", route, status=400)
+    assert "invalid gcp service_account_json" in reply.json()["error_msg"]
+
+
 async def test_a_secret_at_google_is_asked_for_in_the_name_of_a_service_account(
     bench: Bench, manager: Manager
 ) -> None:
@@ -195,16 +251,7 @@ async def test_a_secret_at_google_is_asked_for_in_the_name_of_a_service_account(
         return 200, {"payload": {"data": base64.b64encode(b'{"key": "sk-at-google"}').decode()}}
 
     manager.answer = answer
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
-    account = {
-        "client_email": "gateway@example.com",
-        "private_key": pem,
-        "project_id": "ours",
-        "token_uri": f"{manager.url}/token",
-        "entries_uri": manager.url,
-    }
-    await bench.put("secrets/gcp/1", {"auth_config": account})
+    await bench.put("secrets/gcp/1", {"auth_config": account_at(manager)})
     assert await with_key(bench, "$secret://gcp/1/openai/key") == "sk-at-google"
     assert manager.asked[1].target == "/projects/ours/secrets/openai/versions/latest:access"
 
