@@ -74,9 +74,10 @@ def _read(url: str, key: str, source: str) -> "Imported":
 
     from controlplane.core.importing import import_objects
     from controlplane.gateway.apisix import ApisixAdmin
+    from controlplane.gateway.client import AdminClient
 
     async def read() -> "Imported":
-        driver = ApisixAdmin(url, key)
+        driver = ApisixAdmin(AdminClient(url, key))
         try:
             return import_objects(await driver.read(), source)
         finally:

@@ -1,8 +1,8 @@
 """What every driver of a gateway promises."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from controlplane.core.diff import LiveObject
 from controlplane.core.objects import Body, GatewayObject, ObjectKey
@@ -19,8 +19,19 @@ class Capabilities:
     plugins: frozenset[str]
 
 
+@dataclass(frozen=True, slots=True)
+class Write:
+    """An object as it is to be; without a body it is to be gone. Secrets are plain text here."""
+
+    key: ObjectKey
+    body: Body | None
+
+    def __repr__(self) -> str:
+        return f"Write({self.key})"
+
+
 class Gateway(Protocol):
-    """A gateway that can be read and written object by object.
+    """A gateway that can be read.
 
     Every method raises GatewayUnavailable where trying again may help, GatewayRefused where it cannot.
     """
@@ -40,12 +51,6 @@ class Gateway(Protocol):
     async def find(self, keys: Collection[ObjectKey]) -> Mapping[ObjectKey, LiveObject]:
         """Those of these objects that exist."""
 
-    async def write(self, key: ObjectKey, body: Body) -> None:
-        """Create or replace an object; secrets are plain text here."""
-
-    async def delete(self, key: ObjectKey) -> None:
-        """Remove an object; one that is not there counts as removed."""
-
     async def check(self, objects: Iterable[GatewayObject]) -> Mapping[ObjectKey, str]:
         """Compare with the gateway's own schema; what is wrong, by object."""
 
@@ -60,3 +65,28 @@ class Gateway(Protocol):
 
     async def close(self) -> None:
         """Let go of the connections."""
+
+
+class ByObject(Gateway, Protocol):
+    """A gateway that is written object by object."""
+
+    async def write(self, key: ObjectKey, body: Body) -> None:
+        """Create or replace an object; secrets are plain text here."""
+
+    async def delete(self, key: ObjectKey) -> None:
+        """Remove an object; one that is not there counts as removed."""
+
+
+@runtime_checkable
+class AtOnce(Gateway, Protocol):
+    """A gateway that takes everything in one write: all of it, or nothing."""
+
+    async def write_all(self, writes: Sequence[Write]) -> Mapping[ObjectKey, str]:
+        """Create, replace and remove these together; which were left out, and why.
+
+        What is not ours stays as it is. Raises GatewayRefused where what is to be written has changed on the
+        gateway since it was last read or found.
+        """
+
+
+Writable = ByObject | AtOnce

@@ -19,7 +19,7 @@ from controlplane.core.memory import Memory
 from controlplane.core.objects import ObjectKey
 from controlplane.core.plan import Plan, Reason, leave_foreign, plan_against_applied, plan_against_live
 from controlplane.errors import GatewayUnavailable, Problem, SluiceError, StoreUnavailable
-from controlplane.gateway.driver import Gateway
+from controlplane.gateway.driver import Writable
 from controlplane.logs import where
 from controlplane.reconciler.applying import Result, apply
 from controlplane.reconciler.drift import DriftWatch
@@ -39,7 +39,7 @@ class GatewayPass:
     """Brings one gateway to the desired state, and remembers what it wrote."""
 
     record: GatewayRecord
-    gateway: Gateway
+    gateway: Writable
     compiler: Compiler
     store: ReconcilingStore
     digest: Digest

@@ -16,6 +16,7 @@ from controlplane.core.render import Renderer
 from controlplane.core.secrets import SecretRef
 from controlplane.core.validation import VALIDATION, ValidationAddress
 from controlplane.gateway.apisix import ApisixAdmin
+from controlplane.gateway.client import AdminClient
 from controlplane.reconciler.passes import GatewayPass
 from controlplane.reconciler.planning import Planner
 from controlplane.reconciler.service import MakePass, Reconciler
@@ -52,7 +53,7 @@ def pass_maker(settings: Settings, store: Store, work: ReconcilingStore, clock: 
         )
         return GatewayPass(
             record=record,
-            gateway=ApisixAdmin(record.admin_url, record.admin_key),
+            gateway=ApisixAdmin(AdminClient(record.admin_url, record.admin_key)),
             compiler=Compiler(renderer, target),
             store=work,
             digest=store.sealer.fingerprint,

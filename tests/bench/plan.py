@@ -25,6 +25,7 @@ import psutil
 from controlplane.clock import SystemClock
 from controlplane.core.objects import resolve
 from controlplane.gateway.apisix import ApisixAdmin
+from controlplane.gateway.client import AdminClient
 from controlplane.reconciler.passes import GatewayPass
 from controlplane.reconciler.wiring import pass_maker
 from controlplane.settings import Settings
@@ -99,9 +100,8 @@ async def bare_writes(values: dict[str, Any]) -> float:
     bodies = [(item.key, resolve(item.body, SECRETS)) for item in compiled(values).objects][:BARE_WRITES]
     for at_once in CONCURRENCIES:
         async with started([sys.executable, "-m", "tests.bench.traffic.admin_api"]) as gateway:
-            admin = ApisixAdmin(
-                f"http://127.0.0.1:{int(await first_line(gateway))}", "bench", in_flight=at_once
-            )
+            url = f"http://127.0.0.1:{int(await first_line(gateway))}"
+            admin = ApisixAdmin(AdminClient(url, "bench", in_flight=at_once))
             left = iter(bodies)
 
             async def write_on(admin: ApisixAdmin = admin, left: Iterator[Any] = left) -> None:

@@ -19,6 +19,7 @@ from controlplane.core.plan import Action, plan_against_live
 from controlplane.core.platform import NO_PLATFORM, Platform
 from controlplane.core.secrets import SecretRef
 from controlplane.gateway.apisix import ApisixAdmin
+from controlplane.gateway.client import AdminClient
 from tests.contract.targets import Target, real_apisix, twin
 from tests.fixtures.services import until
 from tests.fixtures.specs import compiled, document, queue
@@ -136,7 +137,7 @@ async def declared_on(name: str, folder: Path, valkey_url: str) -> AsyncIterator
             password=SecretRef("redis", "print-of-redis") if password else None,
         )
         await _forget_counters(target.redis_url)
-        admin = ApisixAdmin(target.admin_url, target.admin_key)
+        admin = ApisixAdmin(AdminClient(target.admin_url, target.admin_key))
         async with httpx.AsyncClient(base_url=target.traffic_url, timeout=60) as client:
             made = Declared(target, admin, client, counters, password)
             try:

@@ -5,7 +5,8 @@ import pytest
 
 from controlplane.core.objects import Kind, ObjectKey
 from controlplane.errors import GatewayRefused, GatewayUnavailable
-from controlplane.gateway.apisix import ApisixAdmin, Retry
+from controlplane.gateway.apisix import ApisixAdmin
+from controlplane.gateway.client import AdminClient, Retry
 
 ROUTE = ObjectKey(Kind.ROUTE, "q.support")
 
@@ -24,14 +25,14 @@ def driver(*answers: httpx.Response | Exception) -> tuple[ApisixAdmin, list[str]
     async def no_sleep(_: float) -> None:
         return
 
-    admin = ApisixAdmin(
+    client = AdminClient(
         "http://gateway.internal:9180",
         "key",
         transport=httpx.MockTransport(answer),
         retry=Retry(attempts=3),
         sleep=no_sleep,
     )
-    return admin, asked
+    return ApisixAdmin(client), asked
 
 
 async def test_a_gateway_that_is_not_well_is_asked_again() -> None:
@@ -86,7 +87,7 @@ async def test_the_address_may_name_the_admin_api_s_path_or_not(url: str) -> Non
         seen.append(str(request.url))
         return httpx.Response(200, json=["limit-count"], headers={"Server": "APISIX/3.18.0"})
 
-    admin = ApisixAdmin(url, "key", transport=httpx.MockTransport(answer))
+    admin = ApisixAdmin(AdminClient(url, "key", transport=httpx.MockTransport(answer)))
     capabilities = await admin.capabilities()
     assert seen == ["http://gateway.internal:9180/apisix/admin/plugins/list"]
     assert (capabilities.version, capabilities.plugins) == ("3.18.0", frozenset({"limit-count"}))
@@ -99,7 +100,7 @@ async def test_a_stamp_is_that_of_what_was_read() -> None:
         path = request.url.path.removeprefix("/apisix/admin/")
         return httpx.Response(200, text=lists[path]) if path in lists else httpx.Response(404)
 
-    admin = ApisixAdmin("http://gateway", "key", transport=httpx.MockTransport(answer))
+    admin = ApisixAdmin(AdminClient("http://gateway", "key", transport=httpx.MockTransport(answer)))
     await admin.read()
     assert admin.read_stamp is not None
     assert await admin.stamp() == admin.read_stamp

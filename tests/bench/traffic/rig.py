@@ -21,6 +21,7 @@ from controlplane.core.secrets import SecretRef
 from controlplane.embedded.probes import redis_problem
 from controlplane.embedded.valkey import EmbeddedValkey, wheel_server
 from controlplane.gateway.apisix import ApisixAdmin
+from controlplane.gateway.client import AdminClient
 from tests.bench.traffic.load import Load, Outcome
 from tests.fixtures.free_ports import free_ports
 from tests.fixtures.specs import compiled, document, queue
@@ -133,7 +134,7 @@ async def governed(
     }
     async with started([sys.executable, "-m", "controlplane.fallback"], environ) as process:
         await first_line(process)
-        admin = ApisixAdmin(f"http://127.0.0.1:{admin_port}", admin_key)
+        admin = ApisixAdmin(AdminClient(f"http://127.0.0.1:{admin_port}", admin_key))
         try:
             await _declare(admin, parts, provider_port, counters)
         finally:

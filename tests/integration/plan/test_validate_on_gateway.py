@@ -8,6 +8,7 @@ from structlog.testing import capture_logs
 
 from cli.exit_codes import ExitCode
 from controlplane.gateway.apisix import ApisixAdmin
+from controlplane.gateway.client import AdminClient
 from controlplane.gateway.validation import chunks
 from tests.fixtures.specs import compiled, document, queue
 from tests.fixtures.troubled import TroubledAdmin, troubled
@@ -124,6 +125,6 @@ async def test_many_objects_are_asked_about_in_several_requests(world: World) ->
     parts = list(chunks(objects, largest=20_000))
     assert len(parts) > 1
     assert [key for part in parts for key in part.keys.values()] == [item.key for item in objects]
-    driver = ApisixAdmin(f"http://127.0.0.1:{world.ports[1]}", ADMIN_KEY)
+    driver = ApisixAdmin(AdminClient(f"http://127.0.0.1:{world.ports[1]}", ADMIN_KEY))
     assert await driver.validate(objects) == {}
     await driver.close()

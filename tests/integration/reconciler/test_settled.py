@@ -15,6 +15,7 @@ from controlplane.core.objects import Body, ObjectKey
 from controlplane.core.render import Renderer
 from controlplane.core.spec import Document
 from controlplane.gateway.apisix import ApisixAdmin
+from controlplane.gateway.client import AdminClient
 from controlplane.reconciler.passes import GatewayPass
 from controlplane.settings import Settings
 from controlplane.store.reconciling import ReconcilingStore
@@ -30,7 +31,7 @@ class Watched(ApisixAdmin):
     """A driver that tells what was asked of it."""
 
     def __init__(self, url: str) -> None:
-        super().__init__(url, ADMIN_KEY)
+        super().__init__(AdminClient(url, ADMIN_KEY))
         self.asked: list[str] = []
 
     async def read(self) -> Mapping[ObjectKey, LiveObject]:

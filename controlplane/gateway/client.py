@@ -1,0 +1,160 @@
+"""The HTTP side of an Admin API: requests that are tried again while the gateway is not well."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import orjson
+
+from controlplane.core.objects import Body, GatewayObject, ObjectKey
+from controlplane.errors import GatewayRefused, GatewayUnavailable
+from controlplane.gateway.driver import IN_FLIGHT
+from controlplane.gateway.validation import Chunk, chunks
+
+PREFIX = "/apisix/admin/"
+_LONGEST_MESSAGE = 500
+_VALIDATE = "configs/validate"
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """How often a request is repeated when the gateway is not well, and how long to wait between."""
+
+    attempts: int = 4
+    first_wait_s: float = 0.1
+    longest_wait_s: float = 2.0
+
+    def wait_s(self, attempt: int, chance: float) -> float:
+        """Full jitter: anything from nothing to twice as long as last time."""
+        return float(min(self.longest_wait_s, self.first_wait_s * 2**attempt) * chance)
+
+
+class AdminClient:
+    """Somebody with the key of an Admin API. Answers 5xx and time-outs are tried again, 4xx are not."""
+
+    def __init__(
+        self,
+        url: str,
+        admin_key: str,
+        *,
+        transport: httpx.AsyncBaseTransport | None = None,
+        timeout_s: float = 10.0,
+        in_flight: int = IN_FLIGHT,
+        retry: Retry | None = None,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self.http = httpx.AsyncClient(
+            base_url=url.rstrip("/").removesuffix(PREFIX.rstrip("/")) + PREFIX,
+            headers={"X-API-KEY": admin_key},
+            transport=transport,
+            timeout=timeout_s,
+            limits=httpx.Limits(max_connections=in_flight, max_keepalive_connections=in_flight),
+        )
+        self.retry = retry or Retry()
+        self.sleep = sleep
+        self._chance = chance
+
+    async def request(self, method: str, path: str, body: Body | None = None) -> httpx.Response:
+        """The gateway's success. Raises GatewayRefused for anything else."""
+        response = await self.answer(method, path, None if body is None else orjson.dumps(body))
+        if response.is_success:
+            return response
+        raise refused(method, path, response)
+
+    async def answer(
+        self, method: str, path: str, content: bytes | None = None, **headers: str
+    ) -> httpx.Response:
+        """What the gateway answers when it is well: a success, or its refusal."""
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        if content is not None:
+            named["Content-Type"] = "application/json"
+        for attempt in range(self.retry.attempts):
+            if attempt:
+                await self.sleep(self.retry.wait_s(attempt - 1, self._chance()))
+            try:
+                response = await self.http.request(method, path, content=content, headers=named)
+            except httpx.TransportError as error:
+                trouble = f"{type(error).__name__}: {error}"
+                continue
+            if response.status_code < httpx.codes.INTERNAL_SERVER_ERROR:
+                return response
+            trouble = f"{response.status_code} {message(response)}"
+        raise GatewayUnavailable(
+            f"the gateway at {self.http.base_url.host}:{self.http.base_url.port} does not take "
+            f"{method} {path} ({self.retry.attempts} attempts): {trouble}",
+            remedy="check that its Admin API is up and can be reached from here",
+        )
+
+    async def validate(self, objects: Iterable[GatewayObject]) -> Mapping[ObjectKey, str]:
+        """What the gateway has against which of these; nothing is written.
+
+        Raises GatewayRefused where it cannot be asked.
+        """
+        found: dict[ObjectKey, str] = {}
+        for chunk in chunks(objects):
+            response = await self.answer("POST", _VALIDATE, orjson.dumps(chunk.sections))
+            if response.status_code in (httpx.codes.NOT_FOUND, httpx.codes.METHOD_NOT_ALLOWED):
+                raise GatewayRefused(
+                    "the gateway checks no objects before they are written: its Admin API has no "
+                    f"{_VALIDATE}",
+                    status=response.status_code,
+                    remedy="use an APISIX that has it, such as 3.18, or leave --validate-on-gateway out",
+                )
+            if not response.is_success:
+                found |= _reasons(chunk, response)
+        return found
+
+    async def close(self) -> None:
+        """Let go of the connections."""
+        await self.http.aclose()
+
+
+def json_of(response: httpx.Response) -> Any:  # Any: JSON of the gateway
+    try:
+        return orjson.loads(response.content)
+    except ValueError:
+        pass  # or it is what only a more patient reader takes, such as half of a surrogate pair
+    try:
+        return response.json()
+    except ValueError:
+        raise GatewayUnavailable(
+            f"{response.url.path} answered {response.status_code} without JSON",
+            remedy="check that the address is that of an APISIX Admin API",
+        ) from None
+
+
+def refused(method: str, path: str, response: httpx.Response) -> GatewayRefused:
+    return GatewayRefused(
+        f"the gateway refused {method} {path}: {response.status_code} {message(response)}",
+        status=response.status_code,
+    )
+
+
+def _reasons(chunk: Chunk, response: httpx.Response) -> dict[ObjectKey, str]:
+    """What the gateway has against the objects of a chunk. Raises GatewayRefused where it names none."""
+    try:
+        found = chunk.reasons(json_of(response)["errors"])
+    except (AttributeError, KeyError, TypeError, ValueError):
+        found = {}
+    if not found:
+        raise refused("POST", _VALIDATE, response)
+    return {key: reason[:_LONGEST_MESSAGE] for key, reason in found.items()}
+
+
+def strange(path: str) -> GatewayUnavailable:
+    return GatewayUnavailable(
+        f"what answers {path} is no Admin API of an APISIX", remedy="correct the gateway's admin_url"
+    )
+
+
+def message(response: httpx.Response) -> str:
+    try:
+        reply = response.json()
+        text = reply.get("error_msg") or reply.get("message") or response.text
+    except (ValueError, AttributeError):
+        text = response.text
+    return str(text).strip()[:_LONGEST_MESSAGE]
