@@ -33,6 +33,7 @@ from controlplane.api.rollback import rollback_router
 from controlplane.api.service import Service
 from controlplane.api.sign_in import IdentityProvider, SignIn, sign_in_router
 from controlplane.api.state import state_router
+from controlplane.api.telling import Telling
 from controlplane.api.validation import validation_router
 from controlplane.api.validators import Validators, validators_client
 from controlplane.clock import SystemClock
@@ -86,7 +87,9 @@ def create_app(
     ]
     for router in protected:
         router.guards = [guard]
-    asking = validators_client()
+    # Those who are told must not take the connections of those who are asked.
+    asking, telling = validators_client(), validators_client()
+    told = Telling(telling)
     sign_in = SignIn(IdentityProvider.of(settings), settings.browser_url.startswith("https:"))
     app = Litestar(
         route_handlers=[*protected, sign_in_router(), health_router(), openapi_router(), validation_router()],
@@ -95,7 +98,7 @@ def create_app(
             HTTPException: on_http_error,
             Exception: on_any_error,
         },
-        lifespan=[_running(background), _closing(asking)],
+        lifespan=[_running(background), _closing(asking), _closing(telling), _ending(told)],
         openapi_config=None,
         request_max_body_size=None,  # the handlers read no more than each of them allows
         state=State(
@@ -105,6 +108,7 @@ def create_app(
                 "sign_in": sign_in,
                 "known": KnownDeclarations(),
                 "validators": Validators(asking),
+                "telling": told,
             }
         ),
         logging_config=None,
@@ -133,6 +137,17 @@ def _closing(client: httpx.AsyncClient) -> Any:  # Any: as above
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
         async with client:
             yield
+
+    return lifespan
+
+
+def _ending(told: Telling) -> Any:  # Any: as above
+    @contextlib.asynccontextmanager
+    async def lifespan(_: Litestar) -> AsyncIterator[None]:
+        try:
+            yield
+        finally:
+            await told.close()
 
     return lifespan
 

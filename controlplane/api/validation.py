@@ -1,28 +1,28 @@
-"""Where gateways ask whether a call may go on: `forward-auth` of a rule that has external validators."""
+"""What gateways ask and tell of calls for external validators: `forward-auth` and `http-logger` of a rule."""
 
 import hmac
 from uuid import UUID
 
-from litestar import HttpMethod, Response, Router, route
+from litestar import HttpMethod, Response, Router, post, route
 from litestar.params import FromPath
 
 from controlplane.api.bodies import AnyRequest, read_bytes
 from controlplane.api.service import Service
+from controlplane.api.telling import FinishedCall, Telling
 from controlplane.api.validators import PASSED, Call, Validators, Verdict
 from controlplane.core.chain import Fail
 from controlplane.core.validation import LARGEST_BODY, VALIDATION_HEADER
 from controlplane.errors import StoreUnavailable, Unauthorized
 
-_PATH = "/internal/rules/{rule:uuid}/validate"
+_RULE = "/internal/rules/{rule:uuid}"
+_LARGEST_NEWS = 256 * 1024
 
 
-@route(_PATH, http_method=[HttpMethod.GET, HttpMethod.POST], name="validate_call")
+@route(f"{_RULE}/validate", http_method=[HttpMethod.GET, HttpMethod.POST], name="validate_call")
 async def validate(request: AnyRequest, rule: FromPath[UUID]) -> Response[bytes]:
     """What the external validators of a rule say of a call; below 300 it may go on."""
     service: Service = request.app.state.service
-    sent = request.headers.get(VALIDATION_HEADER, "").encode(errors="surrogateescape")
-    if not hmac.compare_digest(sent, service.store.validation_token(rule).encode()):
-        raise Unauthorized("this address is for gateways", remedy="call the rule itself")
+    _must_be_a_gateway(request, rule, request.headers.get(VALIDATION_HEADER, ""))
     try:
         forwarding = await service.store.forwarding(rule)
     except StoreUnavailable:
@@ -46,10 +46,28 @@ async def validate(request: AnyRequest, rule: FromPath[UUID]) -> Response[bytes]
     return _reply(verdict)
 
 
+@post(f"{_RULE}/finished", status_code=204, name="finished_call")
+async def finished(request: AnyRequest, rule: FromPath[UUID]) -> None:
+    """Tell the rule's validators of a call that has its answer, after this one."""
+    service: Service = request.app.state.service
+    _must_be_a_gateway(request, rule, request.headers.get("authorization", "").removeprefix("Bearer "))
+    forwarding = await service.store.forwarding(rule)
+    entry = await read_bytes(request, _LARGEST_NEWS)
+    telling: Telling = request.app.state.telling
+    telling.tell(forwarding.told, FinishedCall.of(forwarding.rule.spec, entry))
+
+
+def _must_be_a_gateway(request: AnyRequest, rule: UUID, token: str) -> None:
+    service: Service = request.app.state.service
+    sent = token.encode(errors="surrogateescape")
+    if not hmac.compare_digest(sent, service.store.validation_token(rule).encode()):
+        raise Unauthorized("this address is for gateways", remedy="call the rule itself")
+
+
 def _reply(verdict: Verdict) -> Response[bytes]:
     more = {"Retry-After": verdict.retry_after} if verdict.retry_after else {}
     return Response(verdict.body, status_code=verdict.status, media_type=verdict.content_type, headers=more)
 
 
 def validation_router() -> Router:
-    return Router(path="/", route_handlers=[validate])
+    return Router(path="/", route_handlers=[validate, finished])

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from enum import StrEnum
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, StrictBool, model_validator
+from pydantic import Field, StrictBool, ValidationInfo, field_validator, model_validator
 
 from controlplane.core.declared import Declared, Endpoint
 from controlplane.core.guards import LARGEST_BODY, Network, Pattern
@@ -17,6 +17,8 @@ from controlplane.core.limits import Amount, By, Limit, Window
 from controlplane.core.text import CREDENTIAL_HEADERS, HeaderName, Text
 
 PLUGINS_EACH = 16
+_TOLD = "use `external_validator`, which is told of finished calls, or"
+"""What to do about any other plugin that is to run after the answer."""
 
 
 class Stage(StrEnum):
@@ -63,11 +65,13 @@ class RateLimiter(PluginBase):
     name: Literal["rate_limiter"]
     settings: RateLimiterSettings
 
-    @model_validator(mode="after")
-    def _stage(self) -> Self:
-        if self.stage is not Stage.PRE_REQUEST:
-            raise ValueError("a rate_limiter counts calls before they are let in; use `stage: pre_request`")
-        return self
+    @field_validator("stage")
+    @classmethod
+    def _counts_in_front(cls, stage: Stage) -> Stage:
+        if stage is Stage.PRE_REQUEST:
+            return stage
+        message = "a rate_limiter counts calls before they are let in"
+        raise ValueError(f"{message}; {_instead(stage)} `stage: pre_request`")
 
     @property
     def as_limit(self) -> Limit:
@@ -92,14 +96,17 @@ class ContentValidator(PluginBase):
     name: Literal["content_validator"]
     settings: ContentValidatorSettings
 
+    @field_validator("stage")
+    @classmethod
+    def _looks_at_bodies(cls, stage: Stage) -> Stage:
+        if stage in (Stage.PRE_REQUEST, Stage.PRE_RESPONSE):
+            return stage
+        message = "a content_validator looks at requests or at answers on their way"
+        raise ValueError(f"{message}; {_instead(stage)} `stage: pre_request` or `stage: pre_response`")
+
     @model_validator(mode="after")
     def _has_work(self) -> Self:
         wants = self.settings
-        if self.stage not in (Stage.PRE_REQUEST, Stage.PRE_RESPONSE):
-            raise ValueError(
-                "a content_validator looks at requests or at answers; "
-                "use `stage: pre_request` or `stage: pre_response`"
-            )
         if self.stage is Stage.PRE_RESPONSE:
             if not wants.deny_patterns:
                 raise ValueError(
@@ -146,24 +153,26 @@ class SecurityValidator(PluginBase):
     name: Literal["security_validator"]
     settings: SecurityValidatorSettings
 
-    @model_validator(mode="after")
-    def _stage(self) -> Self:
-        if self.stage is not Stage.PRE_REQUEST:
-            raise ValueError(
-                "a security_validator looks at requests on their way in; use `stage: pre_request`"
-            )
-        return self
+    @field_validator("stage")
+    @classmethod
+    def _looks_at_requests(cls, stage: Stage) -> Stage:
+        if stage is Stage.PRE_REQUEST:
+            return stage
+        message = "a security_validator looks at requests on their way in"
+        raise ValueError(f"{message}; {_instead(stage)} `stage: pre_request`")
 
 
 class ExternalValidatorSettings(Declared):
-    """Who is asked, and what about."""
+    """Who is asked, and what about; in `post_response`, who is told."""
 
     url: Endpoint
-    """Asked with POST and a JSON object that tells of the call; 2xx lets it in, 4xx refuses it."""
+    """Asked with POST and a JSON object that tells of the call; 2xx lets it in, 4xx refuses it. In
+    `post_response` the answer means nothing."""
     timeout_ms: Annotated[int, Field(ge=10, le=30_000, strict=True)] = 2000
     """How long it may take to answer."""
     fail: Fail = Fail.CLOSED
-    """Where it does not answer in time, or with 5xx: `closed` refuses the call, `open` lets it in."""
+    """Where it does not answer in time, or with 5xx: `closed` refuses the call, `open` lets it in. In
+    `post_response` it means nothing."""
     headers: Annotated[tuple[HeaderName, ...], Field(max_length=32)] = ()
     """The caller's headers that it is told."""
     send_body: StrictBool = False
@@ -178,19 +187,37 @@ class ExternalValidatorSettings(Declared):
 
 
 class ExternalValidator(PluginBase):
-    """Asks a service of yours over HTTP."""
+    """Asks a service of yours over HTTP; in `post_response` it tells it of the finished call."""
 
     name: Literal["external_validator"]
     settings: ExternalValidatorSettings
 
-    @model_validator(mode="after")
-    def _stage(self) -> Self:
-        if self.stage not in (Stage.PRE_REQUEST, Stage.POST_REQUEST):
+    @property
+    def is_told(self) -> bool:
+        """Whether it hears of calls when they are over, and has no say in them."""
+        return self.stage is Stage.POST_RESPONSE
+
+    @field_validator("stage")
+    @classmethod
+    def _has_a_say_or_is_told(cls, stage: Stage) -> Stage:
+        if stage is not Stage.PRE_RESPONSE:
+            return stage
+        raise ValueError(
+            "a gateway asks nobody about an answer; use `stage: pre_request` or `stage: post_request`, "
+            "or `stage: post_response` to be told of the finished call"
+        )
+
+    @field_validator("settings")
+    @classmethod
+    def _told_without_bodies(
+        cls, settings: ExternalValidatorSettings, info: ValidationInfo
+    ) -> ExternalValidatorSettings:
+        if settings.send_body and info.data.get("stage") is Stage.POST_RESPONSE:
             raise ValueError(
-                "a gateway asks nobody once the target has answered; "
-                "use `stage: pre_request` or `stage: post_request`"
+                "a gateway tells of finished calls without their bodies; "
+                "remove `send_body`, or use `stage: post_request`"
             )
-        return self
+        return settings
 
 
 Plugin = Annotated[
@@ -199,6 +226,11 @@ Plugin = Annotated[
 Plugins = Annotated[tuple[Plugin, ...], Field(max_length=PLUGINS_EACH)]
 
 _STAGES = tuple(Stage)
+
+
+def _instead(stage: Stage) -> str:
+    """How the remedy begins for a plugin that cannot act at a stage."""
+    return _TOLD if stage is Stage.POST_RESPONSE else "use"
 
 
 def in_order(plugins: Sequence[Plugin]) -> list[tuple[int, Plugin]]:

@@ -4,7 +4,7 @@ A gateway checks a request before it counts it, whatever the plugins' order: wha
 nothing. An order that says otherwise is a problem of the rule that declares it.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -27,6 +27,9 @@ from controlplane.errors import Problem
 _CHECKS = (SecurityValidator, ContentValidator)
 _WITH_BODY = frozenset((Method.POST, Method.PUT, Method.PATCH))
 _ON_QUEUES = "declare it on a queue"
+
+Groups = tuple[tuple[ExternalValidator, ...], ...]
+"""One after the other; those of a group at the same time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +82,20 @@ class Forwarding:
                 yield link.plugin
 
     @cached_property
-    def validators(self) -> tuple[tuple[ExternalValidator, ...], ...]:
-        """Who is asked over HTTP: one group after the other, those of a group at the same time."""
+    def validators(self) -> Groups:
+        """Who is asked over HTTP before the call goes on."""
+        return self._groups(_is_asked)
+
+    @cached_property
+    def told(self) -> Groups:
+        """Who is told over HTTP of the finished call."""
+        return self._groups(_is_told)
+
+    def _groups(self, wanted: Callable[[Link], bool]) -> Groups:
         groups: list[list[ExternalValidator]] = []
         last: Link | None = None
         for link in self.links:
-            if not isinstance(link.plugin, ExternalValidator):
+            if not wanted(link) or not isinstance(link.plugin, ExternalValidator):
                 continue
             if last is not None and _together(last, link):
                 groups[-1].append(link.plugin)
@@ -96,14 +107,11 @@ class Forwarding:
     @property
     def asks_before_counting(self) -> bool:
         """Whether external validators stand in front of what counts calls."""
-        kinds = [type(link.plugin) for link in self.links]
+        turns = [link for link in self.links if _is_asked(link) or isinstance(link.plugin, RateLimiter)]
+        kinds = [type(link.plugin) for link in turns]
         if RateLimiter not in kinds or ExternalValidator not in kinds:
-            return not any(link.plugin.stage is Stage.POST_REQUEST for link in self._external)
+            return not any(link.plugin.stage is Stage.POST_REQUEST for link in turns)
         return kinds.index(ExternalValidator) < kinds.index(RateLimiter)
-
-    @property
-    def _external(self) -> list[Link]:
-        return [link for link in self.links if isinstance(link.plugin, ExternalValidator)]
 
     @cached_property
     def addresses(self) -> Networks:
@@ -118,6 +126,7 @@ class Forwarding:
         """What no gateway would enforce; the fields are named from the rule's top."""
         yield from self._order_problems()
         yield from self._check_problems()
+        yield from self._secret_problems()
         for path, limit in self.limits:
             if problem := self._limit_problem(path, limit):
                 yield problem
@@ -137,7 +146,7 @@ class Forwarding:
                 message = f"a gateway checks requests before {other.name} has its turn, not after it"
                 remedy = f"give it a priority below {other.priority}, the one of {counted.path}"
                 yield Problem(f"{link.path}.priority", message, remedy)
-        kinds = [link for link in self.links if isinstance(link.plugin, RateLimiter | ExternalValidator)]
+        kinds = [link for link in self.links if _is_asked(link) or isinstance(link.plugin, RateLimiter)]
         turns = [after for before, after in pairwise(kinds) if before.plugin.name != after.plugin.name]
         if len(turns) > 1:
             message = "external validators are asked all at one place, before the rate limiters or after them"
@@ -159,6 +168,15 @@ class Forwarding:
                 yield Problem(
                     "methods", message, "list POST, PUT or PATCH alone, and make another rule for the others"
                 )
+
+    def _secret_problems(self) -> Iterator[Problem]:
+        """By the time that validators hear of a call, the header of the target's key holds that key."""
+        carrier = self.rule.spec.api_key_header
+        for link in self.links:
+            if isinstance(link.plugin, ExternalValidator) and carrier in link.plugin.settings.headers:
+                message = f"a validator ({link.path}) would be told the key of the target"
+                remedy = f"remove {carrier} from the validator's `headers`"
+                yield Problem(_own(link, "settings.headers"), message, remedy)
 
     def _limit_problem(self, path: str, limit: Limit) -> Problem | None:
         if limit.meter not in (Meter.REQUESTS, Meter.CONCURRENCY):
@@ -225,6 +243,14 @@ def _hosts(rule: Rule, desired: DesiredState) -> Sequence[str]:
     if rule.spec.hosts or tenant is None or tenant.spec.subdomain is None:
         return rule.spec.hosts
     return (f"{tenant.spec.subdomain}.",)
+
+
+def _is_asked(link: Link) -> bool:
+    return isinstance(link.plugin, ExternalValidator) and not link.plugin.is_told
+
+
+def _is_told(link: Link) -> bool:
+    return isinstance(link.plugin, ExternalValidator) and link.plugin.is_told
 
 
 def _together(before: Link, after: Link) -> bool:

@@ -19,7 +19,7 @@ from controlplane.core.policies import (
 )
 from controlplane.core.rules import Match, RuleSpec
 from controlplane.core.secrets import Secret
-from controlplane.core.validation import ValidationAddress, forward_auth
+from controlplane.core.validation import ValidationAddress, forward_auth, http_logger
 
 RULE_HEADER = "X-Sluice-Rule"
 RULE_PRIORITY = 10
@@ -144,6 +144,8 @@ class RuleCompiler:
             }
         if self.forwarding.validators and self.validation is not None:
             found["forward-auth"] = forward_auth(self.forwarding, self.validation)
+        if self.forwarding.told and self.validation is not None:
+            found["http-logger"] = http_logger(self.forwarding, self.validation)
         if answers := self._answers():
             found["response-rewrite"] = answers
         return found

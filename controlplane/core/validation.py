@@ -1,4 +1,4 @@
-"""How gateways ask external validators: all those of a rule through one address of ours."""
+"""How gateways ask external validators, and tell them of finished calls: all those of a rule through us."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -21,6 +21,19 @@ _AFTER_COUNTING = 900
 """Behind everything that counts calls on a gateway, where external validators stand before it otherwise."""
 _MARGIN_MS = 1000
 _LONGEST_MS = 59_000
+_TELLING_S = 5
+"""The service answers before it tells anybody."""
+_TOLD_AGAIN = 2
+FINISHED_CALL = {
+    "method": "$request_method",
+    "host": "$host",
+    "uri": "$request_uri",
+    "client_ip": "$remote_addr",
+    "request_id": "$http_x_request_id",
+    "status": "$status",
+    "latency_s": "$request_time",
+}
+"""What a gateway says of a finished call, in its own variables: neither bodies nor credentials."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +42,10 @@ class ValidationAddress:
 
     url: str
     token: Callable[[UUID], SecretRef]
+
+    def finished(self, rule: UUID) -> str:
+        """Where a gateway tells of the finished calls of a rule."""
+        return f"{self.url.rstrip('/')}/internal/rules/{rule}/finished"
 
     def of_rule(self, rule: UUID, fail: Fail) -> str:
         """The address of a rule; it says itself what becomes of calls where the rule cannot be read."""
@@ -56,9 +73,26 @@ def forward_auth(forwarding: Forwarding, address: ValidationAddress) -> dict[str
     }
 
 
+def http_logger(forwarding: Forwarding, address: ValidationAddress) -> dict[str, Json]:
+    """What the gateway's http-logger is told about a rule whose finished calls somebody wants to hear of."""
+    rule = forwarding.rule.id
+    headers = sorted({name for group in forwarding.told for one in group for name in one.settings.headers})
+    values = {name: f"$http_{name.replace('-', '_')}" for name in headers}
+    return {
+        "uri": address.finished(rule),
+        "auth_header": address.token(rule).with_prefix("Bearer "),
+        "ssl_verify": True,
+        "timeout": _TELLING_S,
+        "batch_max_size": 1,
+        "max_retry_count": _TOLD_AGAIN,
+        "retry_delay": 1,
+        "log_format": {**FINISHED_CALL, **({"headers": values} if values else {})},
+    }
+
+
 def validation_problems(forwarding: Forwarding, address: ValidationAddress | None) -> Iterator[Problem]:
     """What stands against asking; fields are named from the rule's top."""
-    if not forwarding.validators:
+    if not forwarding.validators and not forwarding.told:
         return
     if address is None:
         message = "gateways do not know where to ask for external validators"

@@ -18,6 +18,7 @@ from controlplane.core.objects import ObjectKey, resolve
 from controlplane.core.plan import Action, plan_against_live
 from controlplane.core.platform import NO_PLATFORM, Platform
 from controlplane.core.secrets import SecretRef
+from controlplane.core.validation import ValidationAddress
 from controlplane.gateway.apisix import ApisixAdmin
 from controlplane.gateway.client import AdminClient
 from tests.contract.targets import Target, real_apisix, twin
@@ -38,6 +39,7 @@ TARGETS = [
     ),
 ]
 WEB, OTHER = "sk-contract-web-0001", "sk-contract-other-01"
+PROOF = "what-a-gateway-proves-itself-with"
 
 
 @dataclass
@@ -50,14 +52,20 @@ class Declared:
     counters: CounterStore
     redis_password: str
 
-    async def declare(self, *queues: dict[str, Any], platform: Platform = NO_PLATFORM, **parts: Any) -> None:
+    async def declare(
+        self,
+        *queues: dict[str, Any],
+        platform: Platform = NO_PLATFORM,
+        service: str | None = None,
+        **parts: Any,
+    ) -> None:
         """Compile, plan against what is there, check against its schemas, write."""
         abilities = Abilities.of((await self.admin.capabilities()).plugins)
         account = {"name": "openai-main", "type": "openai", "endpoint": f"http://{self.target.mock_address}"}
         names = [item["name"] for item in queues]
         keys = [{"name": "web", "queues": names}, {"name": "other"}]
         values = {"providers": [account], "queues": list(queues), "keys": keys, **parts}
-        result = compiled(document(**values), self.counters, abilities, platform)
+        result = compiled(document(**values), self.counters, abilities, platform, _validation(service))
         assert result.problems == ()
         assert await self.admin.check(result.objects) == {}
         texts = {
@@ -65,6 +73,8 @@ class Declared:
             "key/web": WEB,
             "key/other": OTHER,
             "redis": self.redis_password,
+            "rule/weather": "target-secret",
+            "validation": PROOF,
         }
         live = await self.admin.read()
         plan = plan_against_live(result.objects, live, {}, owner="sluice", digest=_digest(texts))
@@ -98,6 +108,13 @@ class Declared:
             return (await self.call(path, key=None)).status_code != 404
 
         await until(there, f"the route of {path}")
+
+
+def _validation(service: str | None) -> ValidationAddress | None:
+    """The service that a gateway asks and tells, for rules with external validators."""
+    if service is None:
+        return None
+    return ValidationAddress(service, lambda _: SecretRef("validation", "print-of-validation"))
 
 
 def _digest(texts: dict[str, str]) -> Any:

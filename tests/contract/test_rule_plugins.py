@@ -1,11 +1,12 @@
 """The plugin chain of a forwarding rule does the same on a gateway of ours and on a real one."""
 
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
-from tests.contract.declared import Declared
+from tests.contract.declared import PROOF, Declared
 from tests.contract.test_rules import call, ruled
 from tests.fixtures.http_api import HttpApi, http_api
 from tests.fixtures.services import until
@@ -134,3 +135,37 @@ async def test_what_a_tenant_requires_stands_in_front_of_every_rule_of_its(
     assert await answers("/one", x_request_id="1") == 400
     assert await answers("/one", x_request_id="1", x_ticket="1") == 200
     assert [await answers("/two", x_request_id="1") for _ in range(4)] == [200, 200, 200, 429]
+
+
+async def test_a_call_is_told_of_when_it_has_its_answer_whatever_became_of_it(
+    declared: Declared, api: HttpApi
+) -> None:
+    chain = [
+        plugin("security_validator", required_headers=["x-ticket"]),
+        plugin("external_validator", stage="post_response", url="https://told.example", headers=["x-ticket"]),
+    ]
+    async with http_api() as service:
+        service.says(status=204)
+        await ruled(declared, api, plugins=chain, service=service.url, api_key="target-secret")
+        service.requests.clear()
+        api.says(status=404)
+        headers = {"X-Ticket": "7", "X-Request-Id": "call-1"}
+        assert await code(declared, headers=headers) == 404
+        assert await code(declared, headers={"X-Request-Id": "call-2"}) == 400
+        found: dict[str, Any] = {}
+
+        async def both() -> bool:
+            said = [json.loads(one.body) for one in service.requests]
+            found.update({one["request_id"]: one for one in said if "request_id" in one})
+            return {"call-1", "call-2"} <= found.keys()
+
+        await until(both, "what is told of both calls")
+        (asked,) = [one for one in service.requests if b'"call-1"' in one.body]
+        told = found["call-1"]
+        assert (asked.method, asked.target.rpartition("/")[2]) == ("POST", "finished")
+        assert asked.headers["authorization"] == f"Bearer {PROOF}"
+        assert [told[name] for name in ("method", "uri", "client_ip")] == ["GET", "/weather", "127.0.0.1"]
+        assert [int(found[name]["status"]) for name in ("call-1", "call-2")] == [404, 400]
+        assert float(told["latency_s"]) >= 0
+        assert told["headers"] == {"x-ticket": "7"}
+        assert not any(text in str(service.requests) for text in ("target-secret", "sk-contract"))

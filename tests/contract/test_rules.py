@@ -22,11 +22,18 @@ async def api() -> AsyncIterator[HttpApi]:
         yield made
 
 
-async def ruled(declared: Declared, api: HttpApi, *, key: dict[str, Any] | None = None, **parts: Any) -> None:
+async def ruled(
+    declared: Declared,
+    api: HttpApi,
+    *,
+    key: dict[str, Any] | None = None,
+    service: str | None = None,
+    **parts: Any,
+) -> None:
     """Declare one rule on /weather that the key `web` opens."""
     rule = {"name": "weather", "path": "/weather", "target": api.url, **parts}
     keys = [{"name": "web", "rules": ["weather"], **(key or {})}, {"name": "other"}]
-    await declared.declare(rules=[rule], keys=keys)
+    await declared.declare(rules=[rule], keys=keys, service=service)
     headers = {"Host": rule["hosts"][0]} if "hosts" in rule else {}
     method = rule.get("methods", ["POST"])[0]
 

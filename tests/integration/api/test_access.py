@@ -17,7 +17,9 @@ from controlplane.store.store import Store
 from tests.fixtures.services import TOKEN, client
 
 OPEN = {"/health/live", "/health/ready", "/api/openapi.json", "/auth/oidc", "/auth/oidc/callback"} | {
-    "/internal/rules/{rule}/validate"  # for gateways, which prove themselves with a token of the rule
+    # For gateways, which prove themselves with a token of the rule.
+    "/internal/rules/{rule}/finished",
+    "/internal/rules/{rule}/validate",
 }
 PROVIDER = {"name": "openai-main", "type": "openai", "api_key": "sk-canary-5b1d"}
 MEMBERS = [{"name": "main", "provider": "openai-main", "model": "gpt-4o-mini"}]

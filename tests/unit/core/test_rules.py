@@ -75,7 +75,48 @@ def test_what_a_gateway_could_understand_otherwise_is_refused(field: str, value:
 def test_a_plugin_at_a_stage_where_it_cannot_act_is_refused() -> None:
     late = [plugin("rate_limiter", stage="post_response"), plugin("external_validator", stage="pre_response")]
     found = mistakes(plugins=late)
-    assert list(found) == ["rules.weather.plugins[0]", "rules.weather.plugins[1]"]
+    assert list(found) == ["rules.weather.plugins[0].stage", "rules.weather.plugins[1].stage"]
+
+
+@pytest.mark.parametrize("name", ["rate_limiter", "content_validator", "security_validator"])
+def test_nothing_but_an_external_validator_runs_after_the_answer_and_the_remedy_says_so(name: str) -> None:
+    values = {"rules": [rule(plugins=[plugin(name, stage="post_response")])]}
+    with pytest.raises(ValidationError) as caught:
+        Document.model_validate(values)
+    (found,) = problems_of(caught.value, Document, values)
+    assert found.field == "rules.weather.plugins[0].stage"
+    assert found.remedy is not None
+    assert found.remedy.startswith("use `external_validator`")
+    assert "`stage: pre_request`" in found.remedy
+
+
+def test_finished_calls_are_told_of_without_their_bodies() -> None:
+    settings = {"url": "https://validator.example", "send_body": True}
+    found = mistakes(plugins=[plugin("external_validator", stage="post_response", settings=settings)])
+    assert list(found) == ["rules.weather.plugins[0].settings"]
+
+
+@pytest.mark.parametrize("stage", ["pre_request", "post_response"])
+def test_no_validator_is_told_the_key_of_the_target(stage: str) -> None:
+    settings = {"url": "https://validator.example", "headers": ["x-weather-key"]}
+    chain = [plugin("external_validator", stage=stage, settings=settings)]
+    secret = {"api_key": "weather-key-0001", "api_key_header": "x-weather-key"}
+    assert list(problems(rule(plugins=chain, **secret))) == ["rules.weather.plugins[0].settings.headers"]
+    assert problems(rule(plugins=chain)) == {}
+
+
+def test_who_is_told_of_finished_calls_is_not_asked_and_stands_in_nobody_s_way() -> None:
+    chain = [
+        plugin("external_validator", 2, stage="post_response"),
+        plugin("external_validator", 1, stage="post_response"),
+        plugin("external_validator", 1),
+        plugin("rate_limiter", 2),
+    ]
+    state = desired({"rules": [rule(plugins=chain)]})
+    found = forwarding_of(state.rules["weather"], state)
+    assert problems(rule(plugins=chain)) == {}
+    assert (len(found.validators), found.asks_before_counting) == (1, True)
+    assert [group[0].priority for group in found.told] == [1, 2]
 
 
 def test_a_mistake_in_a_plugin_is_told_at_its_place_and_with_the_nearest_name() -> None:
