@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 import redis.asyncio
 
+from tests.fixtures.own_valkey import OwnValkey, own_valkeys
 from tests.fixtures.services import until
 from tests.integration.fallback.conftest import CHAT, HELLO, Bench, running
 from tests.integration.fallback.redis_options import options_of
@@ -188,9 +189,16 @@ async def test_a_wrong_password_is_no_reason_to_let_a_call_pass(bench: Bench, va
     assert "wrong" not in reply.text
 
 
-async def test_scripts_that_redis_has_forgotten_are_sent_again(bench: Bench, valkey_url: str) -> None:
-    await bench.route({"limit-count": {**COUNT, **policy(valkey_url)}})
-    async with redis.asyncio.Redis.from_url(valkey_url) as client:
+@pytest.fixture
+async def own_valkey(tmp_path: Path) -> AsyncIterator[OwnValkey]:
+    """What happens to it, happens to no other test."""
+    async with own_valkeys(tmp_path, 1) as (server,):
+        yield server
+
+
+async def test_scripts_that_redis_has_forgotten_are_sent_again(bench: Bench, own_valkey: OwnValkey) -> None:
+    await bench.route({"limit-count": {**COUNT, **policy(own_valkey.url)}})
+    async with own_valkey.client() as client:
         for _ in range(3):
             assert (await bench.call()).status_code == 200
             await client.script_flush()
@@ -223,20 +231,20 @@ async def metric(bench: Bench, name: str) -> str:
     return next(line.rpartition(" ")[2] for line in lines if line.startswith(name))
 
 
-async def test_a_charge_is_not_lost_while_redis_does_not_answer(bench: Bench, valkey_url: str) -> None:
-    options = policy(valkey_url, redis_timeout=200)
+async def test_a_charge_is_not_lost_while_redis_does_not_answer(bench: Bench, own_valkey: OwnValkey) -> None:
+    options = policy(own_valkey.url, redis_timeout=200)
     await bench.route(
         {"ai-rate-limiting": {**TOKENS, "limit": 1000, **options}, "limit-conn": {**CONN, **options}}
     )
 
     async def pause() -> None:
-        async with redis.asyncio.Redis.from_url(valkey_url) as client:
+        async with own_valkey.client() as client:
             await client.client_pause(1200, all=False)
 
     await stream_that_ends_while(bench, pause())
 
     async def is_charged() -> bool:
-        return await charged(valkey_url) == (10, 0)
+        return await charged(own_valkey.url) == (10, 0)
 
     await until(is_charged, "ten tokens are charged and the slot is free")
     assert (await bench.call()).status_code == 200

@@ -22,7 +22,7 @@ from controlplane.limiter import (
     Rejected,
     TokenBucket,
 )
-from tests.integration.limiter.servers import eventually
+from tests.fixtures.own_valkey import eventually
 
 TENANT = Limit("tenant", FixedWindow(1000, per=3600))
 KEY = Limit("key", TokenBucket(300, refill_per_s=1e-6))

@@ -18,7 +18,7 @@ from controlplane.limiter import (
     Rejected,
 )
 from tests.fixtures.free_ports import free_ports
-from tests.integration.limiter.servers import OwnValkey, eventually, own_valkeys
+from tests.fixtures.own_valkey import OwnValkey, eventually, own_valkeys
 
 OPEN = Limit("open", FixedWindow(10, per=3600), on_outage=OnOutage.FAIL_OPEN)
 CLOSED = Limit("closed", FixedWindow(10, per=3600), on_outage=OnOutage.FAIL_CLOSED)

@@ -21,7 +21,7 @@ from controlplane.limiter import (
     Rejected,
 )
 from tests.fixtures.free_ports import free_ports
-from tests.integration.limiter.servers import OwnValkey, eventually, own_valkeys
+from tests.fixtures.own_valkey import OwnValkey, eventually, own_valkeys
 
 TOKENS = Limit("tokens", FixedWindow(100, per=3600), on_outage=OnOutage.FAIL_CLOSED)
 SLOTS = Limit("slots", Concurrency(3), meter="concurrency", on_outage=OnOutage.FAIL_CLOSED)
