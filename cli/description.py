@@ -52,7 +52,7 @@ def described(value: Value) -> str:
     }
     parts = ["\n".join([f"queue {queue['name']}", *(f"  {name:<9} {text}" for name, text in facts.items())])]
     parts.append("members\n" + indented(_members(queue)))
-    parts.append("limits\n" + indented(_limits(value)))
+    parts.append("limits\n" + indented(limits_of(value)))
     rows = [[item["gateway"], item["for"], item["address"]] for item in value["addresses"]]
     if rows:
         parts.append("addresses\n" + indented(table(["GATEWAY", "FOR", "ADDRESS"], rows)))
@@ -74,7 +74,7 @@ def _members(queue: Value) -> str:
     return table(["NAME", "PROVIDER", "MODEL", "PRIORITY", "WEIGHT"], rows)
 
 
-def _limits(value: Value) -> str:
+def limits_of(value: Value) -> str:
     if not value["enforcement"]:
         return "none"
     rows = [

@@ -147,7 +147,7 @@ def _rest(items: Sequence[Value]) -> Iterator[str]:
 def _enforcement(lines: Sequence[Value]) -> str:
     rows = [
         [
-            f"{line['queue']} {line['path']}",
+            f"{line['queue'] or 'rule ' + line['rule']} {line['path']}",
             line["limit"],
             f"{line['mechanism']} on {line['object']}",
             line["shared_with"],

@@ -2,20 +2,21 @@
 
 from typing import Any
 
-from cli.description import indented, objects_of
-from cli.rendering import limit_in_words, table
+from cli.description import indented, limits_of, objects_of
+from cli.rendering import table
 from cli.service import Service, path_of
 
 Value = dict[str, Any]  # Any: what the REST API shows
 
 
 def description(service: Service, ref: str) -> Value:
-    """The rule, what its tenant requires, and how its objects stand on each gateway."""
+    """The rule, what its tenant requires, how its limits are enforced, and how its objects stand."""
     rule = service.get(path_of("rules", ref))
     tenant = service.get(path_of("tenants", rule["tenant"])) if rule.get("tenant") else {}
     return {
         "rule": rule,
         "required_plugins": tenant.get("required_plugins") or [],
+        "enforcement": service.get(path_of("rules", ref, "enforcement"))["items"],
         "objects": service.get(path_of("rules", ref, "objects"))["items"],
     }
 
@@ -38,8 +39,7 @@ def described(value: Value) -> str:
         "enabled": "yes" if rule["enabled"] else "no",
     }
     parts = ["\n".join([f"rule {rule['name']}", *(f"  {name:<9} {text}" for name, text in facts.items())])]
-    limits = "\n".join(limit_in_words(limit) for limit in rule["limits"]) or "none"
-    parts.append("limits\n" + indented(limits))
+    parts.append("limits\n" + indented(limits_of(value)))
     parts.append("plugins\n" + indented(_plugins(value)))
     parts.append("gateway objects\n" + indented(objects_of(value)))
     return "\n\n".join(parts)

@@ -159,12 +159,6 @@ def _resource_paths(kind: Kind) -> Part:
 
 def _state_paths() -> Part:
     paths: Part = {
-        f"{PREFIX}/queues/{{ref}}/enforcement": {
-            "parameters": [_ref(Kind.QUEUE)],
-            "get": operation(
-                "where each limit of a queue is held", Kind.QUEUE, all_of(ref("Enforcement")), READ
-            ),
-        },
         f"{PREFIX}/gateways/{{ref}}/objects": {
             "parameters": [_ref(Kind.GATEWAY)],
             "get": operation(
@@ -176,6 +170,12 @@ def _state_paths() -> Part:
             ),
         },
     }
+    for kind in (Kind.QUEUE, Kind.RULE):
+        summary = f"where each limit of a {kind} is held"
+        paths[f"{PREFIX}/{kind.plural}/{{ref}}/enforcement"] = {
+            "parameters": [_ref(kind)],
+            "get": operation(summary, kind, all_of(ref("Enforcement")), READ),
+        }
     for kind in (Kind.PROVIDER, Kind.QUEUE, Kind.RULE, Kind.KEY):
         summary = f"objects of a {kind} on every gateway"
         paths[f"{PREFIX}/{kind.plural}/{{ref}}/objects"] = {

@@ -14,7 +14,7 @@ from controlplane.core.access import Permission
 from controlplane.core.desired import Queue
 from controlplane.core.enforcement import place
 from controlplane.core.policies import policy_id
-from controlplane.core.report import above_report, enforcement_report
+from controlplane.core.report import above_report, enforcement_report, rule_report
 from controlplane.core.selection import able
 from controlplane.store.records import Kind
 
@@ -33,6 +33,16 @@ async def queue_enforcement(request: AnyRequest, ref: FromPath[str]) -> Response
     placements = place(queue.spec, abilities, counted_above=above.counts(queue))
     report = enforcement_report(queue, placements, policy_id(queue.spec.name))
     lines = (*report, *above_report(queue, above.of_queue(queue)))
+    return reply({"items": [record_view(line) for line in lines]})
+
+
+@get("/rules/{ref:str}/enforcement", name="rule_enforcement")
+async def rule_enforcement(request: AnyRequest, ref: FromPath[str]) -> Response[bytes]:
+    """For each limit of the rule and of its rate limiters, where it is held, and how exactly."""
+    only(request, ())
+    store = service_of(request).store
+    stored = await store.get(Kind.RULE, ref)
+    lines = rule_report(await store.forwarding(stored.id))
     return reply({"items": [record_view(line) for line in lines]})
 
 
@@ -70,5 +80,5 @@ def state_router() -> Router:
         get(f"/{kind.plural}/{{ref:str}}/objects", name=f"{kind}_objects")(_Objects(kind).objects)
         for kind in _WITH_OBJECTS
     ]
-    handlers = [queue_enforcement, gateway_objects, *objects]
+    handlers = [queue_enforcement, rule_enforcement, gateway_objects, *objects]
     return Router(path=PREFIX, route_handlers=handlers, opt=dict(needs(Permission.READ)))

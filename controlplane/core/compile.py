@@ -140,9 +140,11 @@ class Compiler:
                 self._target.hosts(provider.spec.tenant, desired),
             )
             keep(f"provider {provider.spec.name}", self.provider, provider, *inputs)
+        forwardings: dict[str, Forwarding] = {}
         for rule in admission.rules():
             callers = admission.rule_callers(rule)
-            ways = (forwarding_of(rule, desired), callers, self._target.rule_hosts(rule, desired))
+            forwarding = forwardings[rule.spec.name] = forwarding_of(rule, desired)
+            ways = (forwarding, callers, self._target.rule_hosts(rule, desired))
             keep(f"rule {rule.spec.name}", self.rule, *ways)
         if desired.rules:
             keep(EVERY_RULE, self.forwarding_service)
@@ -150,7 +152,7 @@ class Compiler:
             models, old_texts = models_of(key, desired), key.old_texts_at(moment)
             keep(f"key {key.spec.name}", self.key, key, above.of_key(key), models, old_texts)
         keep(EVERY_QUEUE, self.services, tuple(meter for meter in STRATEGIES if meter in strategies))
-        return Compiled(made, placed, problems)
+        return Compiled(made, placed, problems, forwardings)
 
     def _rendered(self, contexts: Iterable[Context]) -> tuple[GatewayObject, ...]:
         return tuple(map(self._renderer.render, contexts))

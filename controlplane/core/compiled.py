@@ -1,14 +1,15 @@
 """What comes out of the compiler."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from controlplane.core.enforcement import Enforcement
+from controlplane.core.forwarding import Forwarding
 from controlplane.core.objects import GatewayObject
 from controlplane.core.placing import Placed
 from controlplane.core.policies import policy_id
-from controlplane.core.report import above_report, enforcement_report
+from controlplane.core.report import above_report, enforcement_report, rule_report
 from controlplane.errors import Problem
 
 EVERY_QUEUE = "every queue"
@@ -28,6 +29,8 @@ class Compiled:
     """The limits of every queue, by its name."""
     problems: tuple[Problem, ...]
     """What cannot be enforced. A queue with a problem has no objects: it is closed, not unlimited."""
+    rules: Mapping[str, Forwarding] = field(default_factory=dict)
+    """The rules that have objects, by name."""
 
     @cached_property
     def objects(self) -> tuple[GatewayObject, ...]:
@@ -37,14 +40,19 @@ class Compiled:
 
     @property
     def report(self) -> tuple[Enforcement, ...]:
-        """How every limit of every queue is held."""
-        return tuple(line for name in sorted(self.placed) for line in self.report_of(name))
+        """How every limit of every queue and of every rule is held."""
+        owners = [("queue", name) for name in sorted(self.placed)]
+        owners += [("rule", name) for name in sorted(self.rules)]
+        return tuple(line for owner in owners for line in self.report_of(*owner))
 
-    def report_of(self, queue: str) -> Iterator[Enforcement]:
-        """How the limits of one queue are held, and those above it."""
-        placed = self.placed.get(queue)
-        if placed is not None and f"queue {queue}" in self.made:
-            yield from enforcement_report(placed.queue, placed.placements, policy_id(queue))
+    def report_of(self, kind: str, name: str) -> Iterator[Enforcement]:
+        """How the limits of one queue are held, and those above it; or those of one rule."""
+        if f"{kind} {name}" not in self.made:
+            return
+        if kind == "rule":
+            yield from rule_report(self.rules[name])
+        elif (placed := self.placed.get(name)) is not None:
+            yield from enforcement_report(placed.queue, placed.placements, policy_id(name))
             yield from above_report(placed.queue, placed.above)
 
     def only(self, wanted: Callable[[str], bool]) -> "Compiled":
@@ -52,6 +60,6 @@ class Compiled:
         return replace(self, made={name: made for name, made in self.made.items() if wanted(name)})
 
 
-def report_of(queue: str, compiled: Iterable[Compiled]) -> tuple[Enforcement, ...]:
-    """How the limits of a queue are held by the first gateway that serves it."""
-    return next(filter(None, (tuple(each.report_of(queue)) for each in compiled)), ())
+def report_of(kind: str, name: str, compiled: Iterable[Compiled]) -> tuple[Enforcement, ...]:
+    """How the limits of a queue or of a rule are held by the first gateway that serves it."""
+    return next(filter(None, (tuple(each.report_of(kind, name)) for each in compiled)), ())

@@ -55,9 +55,9 @@ class Placements:
 
 @dataclass(frozen=True, slots=True)
 class Enforcement:
-    """A line of the enforcement report."""
+    """A line of the enforcement report: a limit of a queue, or of a forwarding rule."""
 
-    queue: str
+    queue: str | None
     path: str
     limit: str
     mechanism: str
@@ -66,6 +66,7 @@ class Enforcement:
     exactness: str
     worst_overshoot: str
     edit: str
+    rule: str | None = None
 
 
 _WITH_BUDGETS = "a gateway with the plugin token-budget, such as the fallback gateway"

@@ -5,9 +5,12 @@ from collections.abc import Iterable, Iterator
 from controlplane.core.above import Standing
 from controlplane.core.desired import Queue
 from controlplane.core.enforcement import Enforcement, Mechanism, Placement, Placements
+from controlplane.core.forwarding import Forwarding
 from controlplane.core.levels import service_id
 from controlplane.core.limits import Limit, Meter
 from controlplane.core.objects import Kind
+from controlplane.core.rule_contexts import counted_as, rule_policy_id
+from controlplane.core.rule_contexts import placements as rule_placements
 
 _AFTER = "checked before the call, charged after it"
 _OVERSHOOT = "calls in flight × the largest call"
@@ -26,7 +29,9 @@ def enforcement_report(queue: Queue, placements: Placements, policy_id: str) -> 
             limit=str(placement.limit),
             mechanism=placement.mechanism,
             object=where,
-            shared_with=_shared_with(placement.limit, queue.spec.name, placement.member is not None),
+            shared_with=_shared_with(
+                placement.limit, f"queue {queue.spec.name}", by_member=placement.member is not None
+            ),
             exactness=exactness,
             worst_overshoot=overshoot,
             edit=edit,
@@ -50,6 +55,40 @@ def above_report(queue: Queue, standings: Iterable[Standing]) -> Iterator[Enforc
         )
 
 
+def rule_report(forwarding: Forwarding) -> Iterator[Enforcement]:
+    """A line for each limit of a rule and of its rate limiters, in the order in which they count."""
+    rule = forwarding.rule.spec.name
+    placed = rule_placements(forwarding)
+    for declared, limit in forwarding.limits:
+        held = next(item for item in placed if _counts_the_same(item.limit, limit))
+        where, exactness, overshoot, edit = _facts(held, Placements(), rule_policy_id(rule))
+        shared_with = _shared_with(limit, f"rule {rule}", by_member=False)
+        if held.path != declared:
+            shared_with = f"the counter of {_in_full(held.path, forwarding)}, whose limit is no larger"
+        yield Enforcement(
+            queue=None,
+            path=_in_full(declared, forwarding),
+            limit=str(limit),
+            mechanism=held.mechanism,
+            object=where,
+            shared_with=shared_with,
+            exactness=exactness,
+            worst_overshoot=overshoot,
+            edit=edit,
+            rule=rule,
+        )
+
+
+def _counts_the_same(one: Limit, other: Limit) -> bool:
+    return counted_as(one) == counted_as(other)
+
+
+def _in_full(path: str, forwarding: Forwarding) -> str:
+    """A place in a rule; what its tenant requires is declared at the tenant."""
+    required = forwarding.tenant is not None and path.startswith("required_plugins")
+    return f"tenants.{forwarding.rule.spec.tenant}.{path}" if required else path
+
+
 def _facts(placement: Placement, placements: Placements, policy_id: str) -> tuple[str, str, str, str]:
     policy = f"{Kind.PLUGIN_CONFIG}/{policy_id}"
     match placement.mechanism:
@@ -71,11 +110,11 @@ def _facts(placement: Placement, placements: Placements, policy_id: str) -> tupl
             return policy, "exact, held to the end of a stream", "none", "calls in flight go on"
 
 
-def _shared_with(limit: Limit, queue: str, member: bool) -> str:
-    if member:
-        return f"all callers of queue {queue}"
+def _shared_with(limit: Limit, owner: str, *, by_member: bool) -> str:
+    if by_member:
+        return f"all callers of {owner}"
     if limit.by == "key":
-        return f"one counter for each key of queue {queue}"
+        return f"one counter for each key of {owner}"
     if limit.header:
         return f"one counter for each value of {limit.header}; calls without it share one"
-    return f"all callers of queue {queue}, by every address"
+    return f"all callers of {owner}, by every address"

@@ -45,7 +45,7 @@ class RuleCompiler:
 
     @property
     def _id(self) -> str:
-        return f"r.{self._spec.name}"
+        return rule_policy_id(self._spec.name)
 
     @property
     def _declared_by(self) -> str:
@@ -173,14 +173,22 @@ def uris(spec: RuleSpec) -> list[str]:
     return ["/*"] if spec.path == "/" else [spec.path, f"{spec.path}/*"]
 
 
+def rule_policy_id(rule: str) -> str:
+    return f"r.{rule}"
+
+
+def counted_as(limit: Limit) -> tuple[object, ...]:
+    """What the limits of a rule have in common that share a counter."""
+    return (limit.meter, limit.window_s, limit.refill_per_s, limit.by)
+
+
 def placements(forwarding: Forwarding) -> list[Placement]:
     """Each limit of the rule with what holds it; of limits that count the same, the smallest."""
     smallest: dict[tuple[object, ...], tuple[str, Limit]] = {}
     for path, limit in forwarding.limits:
-        same = (limit.meter, limit.window_s, limit.refill_per_s, limit.by)
-        known = smallest.get(same)
+        known = smallest.get(counted_as(limit))
         if known is None or limit.amount < known[1].amount:
-            smallest[same] = (path, limit)
+            smallest[counted_as(limit)] = (path, limit)
     found: list[Placement] = []
     for path, limit in smallest.values():
         mechanism = _mechanism(limit)

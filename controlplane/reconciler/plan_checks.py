@@ -1,6 +1,6 @@
 """What stands against a plan, and what of a document somebody may declare at all."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from controlplane.core import selection
 from controlplane.core.above import Above
@@ -14,7 +14,7 @@ from controlplane.core.safety import Refusal, prune_refusals
 from controlplane.core.spec import Document
 from controlplane.errors import Problem
 from controlplane.reconciler.planned import GatewayPlan, PlanOptions
-from controlplane.store.reaching import writable
+from controlplane.store.reaching import no_host, writable
 from controlplane.store.reconciling import GatewayRecord
 from controlplane.store.records import Kind, Spec
 from controlplane.store.writes import name_taken
@@ -30,6 +30,16 @@ def own_document(document: Document, theirs: Reached, reach: Reach) -> Document:
                 raise name_taken(Kind(kind), spec.name)
         parts[f"{kind}s"] = specs
     return document.model_copy(update=parts)
+
+
+def homeless(wanted: Wanted, theirs: Reached, reach: Reach) -> Iterator[Problem]:
+    """The rules of a tenant that could only answer for everybody's hosts."""
+    tenant = theirs.beside.tenants.get(reach.tenant)
+    if tenant is not None and tenant.spec.subdomain is not None:
+        return
+    for change in wanted.changes:
+        if change.kind == "rule" and change.after is not None:
+            yield no_host(reach, f"rules.{change.name}.tenant")
 
 
 def pruned(

@@ -27,7 +27,7 @@ from controlplane.core.verdicts import GatewaySteps, ObjectStep, ThreeWay, recor
 from controlplane.errors import GatewayRefused, GatewayUnavailable, InvalidSpec, PreconditionFailed
 from controlplane.reconciler.both_sides import compiled_part, compiled_whole
 from controlplane.reconciler.passes import GatewayPass
-from controlplane.reconciler.plan_checks import own_document, pruned, refused, unenforced
+from controlplane.reconciler.plan_checks import homeless, own_document, pruned, refused, unenforced
 from controlplane.reconciler.planned import GatewayPlan, Planned, PlanOptions, Serves, everything, told
 from controlplane.reconciler.service import MakePass
 from controlplane.reconciler.validating import validated
@@ -42,6 +42,8 @@ _MOST_ASKED_FOR = 64
 """With more objects than this, reading the whole gateway is quicker than asking for each."""
 
 _CALM = ("converged", "drifted")
+_LIMITED = ("queue", "rule")
+"""What the enforcement report tells of."""
 
 
 class Planner:
@@ -100,6 +102,7 @@ class Planner:
         theirs = reached(current, reach)
         document = own_document(document, theirs, reach)
         wanted = declare(document, theirs.own, self.digest, prune=options.prune, beside=theirs.beside)
+        wanted = replace(wanted, problems=(*wanted.problems, *homeless(wanted, theirs, reach)))
         refusals = pruned(document, theirs.own, wanted, options)
         serves = partial(theirs.serves, wanted=wanted)
         whole = replace(wanted, state=theirs.put_back(wanted))
@@ -130,8 +133,8 @@ class Planner:
         gateways = tuple(told(plan, serves) for plan, _ in made)
         stopped = (*wanted.refusals, *refusals, *refused(gateways))
         sides = [after for _, after in made if after is not None]
-        changed = sorted(change.name for change in wanted.changes if change.kind == "queue")
-        lines = tuple(line for name in changed for line in report_of(name, sides))
+        changed = sorted((change.kind, change.name) for change in wanted.changes if change.kind in _LIMITED)
+        lines = tuple(line for owner in changed for line in report_of(*owner, sides))
         alone = served_nowhere(wanted.state, [record.site for record in every])
         alone = {name: labels for name, labels in alone.items() if serves(f"queue {name}")}
         return Planned(source, options, moment, wanted, stopped, gateways, lines, alone)

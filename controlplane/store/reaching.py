@@ -56,6 +56,12 @@ def writable(kind: Kind, reach: Reach | None, spec: Spec) -> Spec:
     return spec.model_copy(update={"tenant": reach.tenant})
 
 
+def no_host(reach: Reach, field: str = "tenant") -> Problem:
+    """What stands against a rule of a tenant that has no subdomain."""
+    message = f"{reach.tenant} has no subdomain, so the rule would answer for everybody's hosts"
+    return Problem(field, message, "ask the platform's people for a subdomain")
+
+
 async def is_theirs(connection: Connection, kind: Kind, reach: Reach | None, object_id: UUID) -> bool:
     """Whether somebody with that reach may write the object."""
     where, values = found_by(kind, reach, to_write=True)

@@ -29,7 +29,7 @@ from controlplane.store.documents import Document, Secrets
 from controlplane.store.gateways import abilities_of, known_sites
 from controlplane.store.key_models import closed_keys
 from controlplane.store.neighbours import among_neighbours, unenforced_by
-from controlplane.store.reaching import within, writable
+from controlplane.store.reaching import no_host, within, writable
 from controlplane.store.records import Author, Kind, Spec
 from controlplane.store.references import dangling, names_for, referrers
 from controlplane.store.rows import Row
@@ -100,9 +100,7 @@ class Change:
         """Raises InvalidSpec where a tenant's rule would answer for everybody's hosts."""
         statement = "SELECT subdomain FROM tenant WHERE id = $1"
         if await self.connection.fetchval(statement, reach.tenant_id) is None:
-            message = f"{reach.tenant} has no subdomain, so the rule would answer for everybody's hosts"
-            problem = Problem("tenant", message, "ask the platform's people for a subdomain")
-            raise InvalidSpec(f"rule {spec.name!r} cannot be accepted", problems=[problem])
+            raise InvalidSpec(f"rule {spec.name!r} cannot be accepted", problems=[no_host(reach)])
 
     async def _write(
         self,

@@ -41,7 +41,7 @@ async def declare(api: httpx.AsyncClient, **sections: Any) -> None:
 
 
 async def two_tenants(api: httpx.AsyncClient) -> None:
-    """acme and rival, each with a provider, a queue and a key; and a provider that all share."""
+    """acme and rival, each with a provider, a queue and a key; a rule, and a provider that all share."""
     await declare(
         api,
         tenants=[{"name": "acme"}, {"name": "rival"}],
@@ -54,6 +54,9 @@ async def two_tenants(api: httpx.AsyncClient) -> None:
         queues=[
             {"name": "acme-queue", "tenant": "acme", "members": MEMBERS},
             {"name": "rival-queue", "tenant": "rival", "members": MEMBERS},
+        ],
+        rules=[
+            {"name": "rival-rule", "tenant": "rival", "path": "/rival", "target": "https://rival.example"}
         ],
         keys=[
             {"name": "acme-key", "tenant": "acme", "queues": ["acme-queue"]},
@@ -161,6 +164,7 @@ ATTACKS: Mapping[str, tuple[str, str, Mapping[str, Any] | None]] = {
     "read by id": ("GET", "/api/v1/queues/{queue}", None),
     "objects": ("GET", "/api/v1/queues/rival-queue/objects", None),
     "enforcement": ("GET", "/api/v1/queues/rival-queue/enforcement", None),
+    "enforcement of a rule": ("GET", "/api/v1/rules/rival-rule/enforcement", None),
     "read a key": ("GET", "/api/v1/keys/rival-key", None),
     "read the tenant": ("GET", "/api/v1/tenants/rival", None),
     "read a provider": ("GET", "/api/v1/providers/rival-own", None),

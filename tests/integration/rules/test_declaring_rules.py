@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from tests.fixtures.services import client
+from tests.integration.rules.conftest import Ruled
 
 # Any: declarations and JSON.
 
@@ -124,8 +125,38 @@ async def test_a_tenant_s_editor_sees_and_changes_its_own_rules_alone(api: httpx
         assert "hosts" in errors(
             await own.post("/api/v1/rules", json={**RULE, "name": "x", "hosts": ["a.b"]})
         )
+
+
+@pytest.mark.usefixtures("tenants")
+async def test_a_tenant_s_rule_without_a_subdomain_is_refused_in_plans_as_in_writes(
+    api: httpx.AsyncClient,
+) -> None:
     async with editor(api, "homeless") as own:
-        assert "tenant" in errors(await own.post("/api/v1/rules", json={**RULE, "name": "x"}))
+        assert "tenant" in errors(await own.post("/api/v1/rules", json=RULE))
+        document = {"source": "theirs", "rules": [RULE]}
+        for path in ("plan", "apply"):
+            reply = await own.post(f"/api/v1/{path}", json=document)
+            assert reply.status_code == 422
+            (problem,) = reply.json()["errors"]
+            assert problem["field"].endswith("tenant")
+            assert problem["remedy"] == "ask the platform's people for a subdomain"
+    async with editor(api, "acme") as own:
+        assert (await own.post("/api/v1/plan", json={"source": "theirs", "rules": [RULE]})).status_code == 200
+
+
+async def test_a_plan_tells_how_each_limit_of_a_rule_is_held_and_so_does_the_rule(ruled: Ruled) -> None:
+    chain = [{"name": "rate_limiter", "settings": {"limit": 5, "window": "1m"}}]
+    rule = {**RULE, "limits": [{"concurrency": 3}], "plugins": chain}
+    async with ruled.world.api() as api:
+        plan = (await api.post("/api/v1/plan", json={"source": "team", "rules": [rule]})).json()
+        await ruled.declare(rules=[rule])
+        lines = (await api.get("/api/v1/rules/weather/enforcement")).json()["items"]
+        assert (await api.get("/api/v1/rules/other/enforcement")).status_code == 404
+    assert [(line["rule"], line["path"], line["mechanism"]) for line in lines] == [
+        ("weather", "plugins[0]", "limit-count rule"),
+        ("weather", "limits[0]", "limit-conn rule"),
+    ]
+    assert plan["enforcement"] == lines
 
 
 @pytest.mark.usefixtures("tenants")

@@ -208,6 +208,43 @@ def test_of_limits_that_count_the_same_the_smallest_counts() -> None:
     }
 
 
+def test_the_report_tells_how_each_limit_of_a_rule_and_of_its_rate_limiters_is_held() -> None:
+    limiter = {"limit": 5, "window": "1m", "by": "header:x-team"}
+    limits = [
+        {"requests": 9, "per": "1m"},
+        {"requests": 8, "refill_per_s": 2, "by": "key"},
+        {"concurrency": 3},
+        {"requests": 7, "per": "1m"},
+    ]
+    values = {
+        "tenants": [{"name": "acme", "required_plugins": [plugin("rate_limiter")]}],
+        "rules": [rule(tenant="acme", limits=limits, plugins=[plugin("rate_limiter", settings=limiter)])],
+    }
+    report = compiled(values).report
+    required = "tenants.acme.required_plugins[0]"
+    assert [(line.path, line.limit, line.mechanism) for line in report] == [
+        (required, "5 requests per 1m", "limit-count rule"),
+        ("plugins[0]", "5 requests per 1m by header:x-team", "limit-count rule"),
+        ("limits[0]", "9 requests per 1m", "limit-count rule"),
+        ("limits[1]", "8 requests, refilled by 2/s by key", "limit-req"),
+        ("limits[2]", "3 concurrency", "limit-conn rule"),
+        ("limits[3]", "7 requests per 1m", "limit-count rule"),
+    ]
+    assert {(line.rule, line.queue, line.object) for line in report} == {
+        ("weather", None, "plugin_configs/r.weather")
+    }
+    assert all(line.exactness.startswith("exact") and line.worst_overshoot == "none" for line in report)
+    smaller = f"the counter of {required}, whose limit is no larger"
+    assert [line.shared_with for line in report] == [
+        "all callers of rule weather, by every address",
+        "one counter for each value of x-team; calls without it share one",
+        smaller,
+        "one counter for each key of rule weather",
+        "all callers of rule weather, by every address",
+        smaller,
+    ]
+
+
 @pytest.mark.parametrize(
     ("allow", "deny", "allowed"),
     [
