@@ -38,8 +38,7 @@ def import_(
     """
     from cli.exporting import as_file, variables
 
-    url, key = _address(gateway, key_variable)
-    found = _read(url, key, source)
+    found = _read(*_address(gateway, key_variable), source)
     names = variables(found.document)
     for note in found.notes:
         say(f"not carried over: {note}")
@@ -51,8 +50,8 @@ def import_(
     typer.echo(head + as_file(found.document, env=True), nl=False)
 
 
-def _address(gateway: str, key_variable: str) -> tuple[str, str]:
-    """Where the Admin API answers, and its key."""
+def _address(gateway: str, key_variable: str) -> tuple[str, str, str]:
+    """The gateway's kind, where its Admin API answers, and its key."""
     from cli.service import connected, path_of
     from controlplane.errors import InvalidSettings
 
@@ -63,21 +62,21 @@ def _address(gateway: str, key_variable: str) -> tuple[str, str]:
                 f"{key_variable} is not set, and the Admin API asks for a key",
                 remedy="export it, or name another variable with --key-env",
             )
-        return gateway, key
+        return "apisix", gateway, key
     with connected(settings()) as service:
         shown = service.get(path_of("gateways", gateway), show_secrets="true")
-    return shown["admin_url"], shown["admin_key"] or ""
+    return shown["kind"], shown["admin_url"], shown["admin_key"] or ""
 
 
-def _read(url: str, key: str, source: str) -> "Imported":
+def _read(kind: str, url: str, key: str, source: str) -> "Imported":
     import asyncio
 
+    from controlplane.core.gateways import GatewayKind
     from controlplane.core.importing import import_objects
-    from controlplane.gateway.apisix import ApisixAdmin
-    from controlplane.gateway.client import AdminClient
+    from controlplane.gateway.making import driver_of
 
     async def read() -> "Imported":
-        driver = ApisixAdmin(AdminClient(url, key))
+        driver = driver_of(GatewayKind(kind), url, key)
         try:
             return import_objects(await driver.read(), source)
         finally:

@@ -135,15 +135,18 @@ def gateways_table(items: Sequence[Value], now: datetime) -> str:
         rows.append(
             [
                 item["name"],
+                item.get("kind", "apisix"),
                 state,
                 str(status.get("applied_revision", 0)),
                 str(status.get("writes", 0)),
                 age(status.get("last_pass"), now),
                 item["admin_url"],
+                _words([f"{name}={value}" for name, value in (item.get("labels") or {}).items()]) or "-",
                 status.get("error") or "",
             ]
         )
-    return table(["NAME", "STATE", "REVISION", "WRITES", "LAST PASS", "ADMIN API", "ERROR"], rows)
+    columns = ["NAME", "KIND", "STATE", "REVISION", "WRITES", "LAST PASS", "ADMIN API", "LABELS", "ERROR"]
+    return table(columns, rows)
 
 
 def changes_list(changes: Sequence[Value]) -> str:

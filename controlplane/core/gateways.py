@@ -3,13 +3,13 @@
 import re
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Self
 from urllib.parse import urlsplit
 from uuid import UUID
 
-from pydantic import AfterValidator, Field, SecretStr, StrictBool
+from pydantic import AfterValidator, Field, SecretStr, StrictBool, StringConstraints, model_validator
 
-from controlplane.core.declared import Declared, Endpoint, Labels, Limits
+from controlplane.core.declared import Declared, Endpoint, Labels, Limits, unique
 from controlplane.core.platform import Platform
 from controlplane.core.secrets import MASK, Secret
 from controlplane.core.text import Name, SecretText
@@ -19,6 +19,14 @@ class GatewayKind(StrEnum):
     """How a gateway is written to."""
 
     APISIX = "apisix"
+    """Object by object, through the Admin API: an APISIX with etcd, or the fallback gateway."""
+    STANDALONE = "apisix-standalone"
+    """All at once, through the Admin API of a standalone APISIX."""
+
+    @property
+    def tells_plugins(self) -> bool:
+        """Whether the gateway can be asked for its plugins."""
+        return self is GatewayKind.APISIX
 
 
 class Drift(StrEnum):
@@ -51,6 +59,7 @@ def _header_text(value: SecretStr) -> SecretStr:
 
 RedisUrl = Annotated[SecretText, AfterValidator(_redis_url)]
 AdminKey = Annotated[SecretText, AfterValidator(_header_text)]
+PluginName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
 
 
 class GatewaySpec(Declared):
@@ -58,6 +67,8 @@ class GatewaySpec(Declared):
 
     name: Name
     kind: GatewayKind = GatewayKind.APISIX
+    """How it is written to: `apisix`, object by object through the Admin API of an APISIX with etcd or of the
+    fallback gateway; `apisix-standalone`, all at once through that of a standalone APISIX."""
     admin_url: Endpoint
     """Where its Admin API answers, as the control plane reaches it."""
     admin_key: AdminKey | None = None
@@ -71,12 +82,22 @@ class GatewaySpec(Declared):
     """Over all calls that go through it."""
     tiers: Annotated[dict[Name, Limits], Field(max_length=64)] = Field(default_factory=dict)
     """By tier: the limits of each tenant that declares none of its own."""
+    plugins: Annotated[tuple[PluginName, ...], Field(max_length=64)] = ()
+    """What it has beyond the plugins of a stock APISIX 3.18, such as `token-budget`, where it is of a kind
+    that cannot be asked."""
     labels: Labels = Field(default_factory=dict)
     drift: Drift = Drift.HEAL
     """What happens when somebody edits one of our objects by hand: `heal` puts it back, `report` leaves it
     and says so in the gateway's status, in plans and in the metrics until somebody applies."""
     enabled: StrictBool = True
     """False leaves the gateway as it is."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        unique(list(self.plugins), "the plugin")
+        if self.plugins and self.kind.tells_plugins:
+            raise ValueError("`plugins` belongs to kinds that cannot be asked; this one tells them itself")
+        return self
 
     @property
     def platform(self) -> Platform:

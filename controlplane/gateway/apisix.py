@@ -32,7 +32,12 @@ class ApisixAdmin:
         self.read_stamp: str | None = None
 
     async def capabilities(self) -> Capabilities:
-        response = await self._client.request("GET", "plugins/list")
+        try:
+            response = await self._client.request("GET", "plugins/list")
+        except GatewayRefused as refused:
+            if refused.status == httpx.codes.NOT_FOUND:
+                refused.remedy = "declare a standalone APISIX with `kind: apisix-standalone`"
+            raise
         version = response.headers.get("Server", "").partition("/")[2] or "unknown"
         return Capabilities(version, frozenset(json_of(response)))
 

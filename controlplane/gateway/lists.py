@@ -22,11 +22,7 @@ class PackedBody(Mapping[str, Json]):
         self._item = item
 
     def _body(self) -> dict[str, Json]:
-        try:
-            item = orjson.loads(self._item)
-        except ValueError:  # what only a more patient reader takes, such as half of a surrogate pair
-            item = json.loads(self._item)
-        body: dict[str, Json] = item["value"]
+        body: dict[str, Json] = unpacked(self._item)["value"]
         return body
 
     def __getitem__(self, name: str) -> Json:
@@ -40,6 +36,24 @@ class PackedBody(Mapping[str, Json]):
 
     def items(self) -> ItemsView[str, Json]:
         return self._body().items()
+
+
+class PackedEntry(PackedBody):
+    """An object that is packed alone."""
+
+    __slots__ = ()
+
+    def _body(self) -> dict[str, Json]:
+        body: dict[str, Json] = unpacked(self._item)
+        return body
+
+
+def unpacked(text: bytes) -> Any:  # Any: JSON of the gateway
+    """What a gateway wrote. Raises ValueError for what is no JSON."""
+    try:
+        return orjson.loads(text)
+    except ValueError:  # what only a more patient reader takes, such as half of a surrogate pair
+        return json.loads(text)
 
 
 def listed(content: bytes) -> Iterator[tuple[dict[str, Any], PackedBody]]:  # Any: JSON of the gateway

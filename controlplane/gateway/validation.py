@@ -5,13 +5,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from controlplane.core.objects import GatewayObject, Json, Kind, ObjectKey, resolve
+from controlplane.core.objects import GatewayObject, Json, ObjectKey, resolve
 from controlplane.gateway.schema import Placeholders
+from controlplane.gateway.sections import placed, section_of
 
 LARGEST_CHUNK = 1_000_000
 """Bytes in one request; an APISIX takes 1.5 MiB."""
-
-_AMONG_CONSUMERS = (Kind.CONSUMER, Kind.CREDENTIAL)
 
 
 @dataclass
@@ -23,7 +22,7 @@ class Chunk:
     size: int = 0
 
     def add(self, key: ObjectKey, body: Json, size: int) -> None:
-        section = "consumers" if key.kind in _AMONG_CONSUMERS else key.kind.value
+        section = section_of(key)
         items = self.sections.setdefault(section, [])
         self.keys[section, len(items)] = key
         items.append(body)
@@ -45,9 +44,7 @@ def chunks(objects: Iterable[GatewayObject], largest: int = LARGEST_CHUNK) -> It
     """The objects in as few requests as they fit in, with a word in the place of each secret."""
     chunk = Chunk()
     for item in objects:
-        body: dict[str, Json] = {name: resolve(part, Placeholders()) for name, part in item.body.items()}
-        if item.key.kind is not Kind.CONSUMER:
-            body["id"] = item.key.id.replace("/", "/credentials/")
+        body = placed(item.key, resolve(item.body, Placeholders()))
         size = len(json.dumps(body)) + 2
         if chunk.keys and chunk.size + size > largest:
             yield chunk

@@ -15,8 +15,7 @@ from controlplane.core.memory import Memory
 from controlplane.core.render import Renderer
 from controlplane.core.secrets import SecretRef
 from controlplane.core.validation import VALIDATION, ValidationAddress
-from controlplane.gateway.apisix import ApisixAdmin
-from controlplane.gateway.client import AdminClient
+from controlplane.gateway.making import driver_of
 from controlplane.reconciler.passes import GatewayPass
 from controlplane.reconciler.planning import Planner
 from controlplane.reconciler.service import MakePass, Reconciler
@@ -53,7 +52,7 @@ def pass_maker(settings: Settings, store: Store, work: ReconcilingStore, clock: 
         )
         return GatewayPass(
             record=record,
-            gateway=ApisixAdmin(AdminClient(record.admin_url, record.admin_key)),
+            gateway=driver_of(record.kind, record.admin_url, record.admin_key, record.plugins),
             compiler=Compiler(renderer, target),
             store=work,
             digest=store.sealer.fingerprint,

@@ -11,7 +11,7 @@ from controlplane.core.abilities import OURS, Abilities
 from controlplane.core.contexts import CounterStore
 from controlplane.core.desired import DesiredState
 from controlplane.core.diff import FieldChange
-from controlplane.core.gateways import Drift, GatewaySpec
+from controlplane.core.gateways import Drift, GatewayKind, GatewaySpec
 from controlplane.core.objects import Kind as ObjectKind
 from controlplane.core.objects import ObjectKey
 from controlplane.core.platform import NO_PLATFORM, Platform
@@ -51,6 +51,9 @@ class GatewayRecord:
     platform: Platform = NO_PLATFORM
     labels: Mapping[str, str] = field(default_factory=dict)
     """What queues select it by."""
+    kind: GatewayKind = GatewayKind.APISIX
+    plugins: Sequence[str] = ()
+    """What it is declared to have beyond a stock APISIX."""
 
     @property
     def site(self) -> Site:
@@ -129,6 +132,8 @@ class ReconcilingStore:
             *(row.id, row.name, url, admin_key, counters, row.version, declared.drift),
             platform=declared.platform,
             labels=declared.labels,
+            kind=declared.kind,
+            plugins=declared.plugins,
         )
 
     async def unseal(self, names: Iterable[str]) -> Mapping[str, str]:
