@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -23,8 +24,10 @@ NAME_LABEL = "sluice-name"
 
 SECRET_MARK = "$sluice-secret"  # noqa: S105 - the mark of a handle, no secret
 
-
 _MARK = SECRET_MARK.encode()
+_STRING = rb'"(?:[^"\\]|\\.)*"'
+# Inside a string its quotes would be escaped, so that it is found nowhere but where a handle was packed.
+_HANDLE = re.compile(rb'\{"%b":(\[%b\])\}' % (re.escape(_MARK), rb",".join([_STRING] * 4)))
 
 
 class Kind(StrEnum):
@@ -135,9 +138,13 @@ def _with_handles(value: Json) -> Json:
     if isinstance(value, dict):
         if SECRET_MARK not in value:
             return {name: _with_handles(item) for name, item in value.items()}
-        kind, name, mark, prefix = value[SECRET_MARK]
-        return SecretRef(name, mark, prefix) if kind == "sealed" else GatewaySecret(name, prefix)
+        return _handle(value[SECRET_MARK])
     return [_with_handles(item) for item in value] if isinstance(value, list) else value
+
+
+def _handle(marked: Sequence[str]) -> SecretRef | GatewaySecret:
+    kind, name, mark, prefix = marked
+    return SecretRef(name, mark, prefix) if kind == "sealed" else GatewaySecret(name, prefix)
 
 
 def _canonical_secret(value: object) -> Json:
@@ -157,6 +164,13 @@ def body_hash(body: Body) -> str:
     """What tells two bodies apart. The label that carries the hash is not part of it."""
     labels = {name: text for name, text in body.get("labels", {}).items() if name != HASH_LABEL}
     return hashlib.sha256(canonical({**body, "labels": labels}).encode()).hexdigest()[:32]
+
+
+def resolved(text: bytes, texts: Mapping[str, str]) -> bytes:
+    """A packed body as it goes over the wire, without unpacking it: every handle replaced by its text."""
+    if _MARK not in text:
+        return text
+    return _HANDLE.sub(lambda found: orjson.dumps(resolve(_handle(orjson.loads(found[1])), texts)), text)
 
 
 def resolve(value: Json, texts: Mapping[str, str]) -> Json:

@@ -78,7 +78,7 @@ class ApisixAdmin:
         found = (_USE.fullmatch(line) for line in response.text.splitlines())
         return {match[1]: float(match[2]) for match in found if match}
 
-    async def write(self, key: ObjectKey, body: Body) -> None:
+    async def write(self, key: ObjectKey, body: Body | bytes) -> None:
         # A consumer is put to the collection: its name is in the body.
         path = Kind.CONSUMER.value if key.kind is Kind.CONSUMER else key.path
         await self._client.request("PUT", path, body)
@@ -101,7 +101,8 @@ class ApisixAdmin:
     async def check(self, objects: Iterable[GatewayObject]) -> Mapping[ObjectKey, str]:
         if self._schemas is None:
             self._schemas = await self._fetch_schemas()
-        broken = self._schemas.check(objects)
+        # Apart from the loop, which has others to serve: there may be tens of thousands of objects.
+        broken = await asyncio.to_thread(self._schemas.check, objects)
         if broken:
             self._schemas = None  # the gateway may be given what it misses: ask it again next time
         return broken

@@ -11,8 +11,9 @@ import orjson
 
 from controlplane.core.objects import Body, GatewayObject, ObjectKey
 from controlplane.errors import GatewayRefused, GatewayUnavailable
-from controlplane.gateway.driver import IN_FLIGHT
+from controlplane.gateway.driver import MOST_IN_FLIGHT
 from controlplane.gateway.validation import Chunk, chunks
+from controlplane.gateway.wire import WRITES, direct
 
 PREFIX = "/apisix/admin/"
 _LONGEST_MESSAGE = 500
@@ -42,25 +43,29 @@ class AdminClient:
         *,
         transport: httpx.AsyncBaseTransport | None = None,
         timeout_s: float = 10.0,
-        in_flight: int = IN_FLIGHT,
+        in_flight: int = MOST_IN_FLIGHT,
         retry: Retry | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         chance: Callable[[], float] = random.random,
     ) -> None:
+        base = url.rstrip("/").removesuffix(PREFIX.rstrip("/")) + PREFIX
+        self._transport = transport or direct(base, in_flight)
         self.http = httpx.AsyncClient(
-            base_url=url.rstrip("/").removesuffix(PREFIX.rstrip("/")) + PREFIX,
+            base_url=base,
             headers={"X-API-KEY": admin_key},
-            transport=transport,
+            transport=self._transport,
             timeout=timeout_s,
             limits=httpx.Limits(max_connections=in_flight, max_keepalive_connections=in_flight),
         )
+        self._admin_key = admin_key
         self.retry = retry or Retry()
         self.sleep = sleep
         self._chance = chance
 
-    async def request(self, method: str, path: str, body: Body | None = None) -> httpx.Response:
+    async def request(self, method: str, path: str, body: Body | bytes | None = None) -> httpx.Response:
         """The gateway's success. Raises GatewayRefused for anything else."""
-        response = await self.answer(method, path, None if body is None else orjson.dumps(body))
+        content = orjson.dumps(body) if isinstance(body, Mapping) else body
+        response = await self.answer(method, path, content)
         if response.is_success:
             return response
         raise refused(method, path, response)
@@ -76,7 +81,7 @@ class AdminClient:
             if attempt:
                 await self.sleep(self.retry.wait_s(attempt - 1, self._chance()))
             try:
-                response = await self.http.request(method, path, content=content, headers=named)
+                response = await self._send(method, path, content, named)
             except httpx.TransportError as error:
                 trouble = f"{type(error).__name__}: {error}"
                 continue
@@ -88,6 +93,23 @@ class AdminClient:
             f"{method} {path} ({self.retry.attempts} attempts): {trouble}",
             remedy="check that its Admin API is up and can be reached from here",
         )
+
+    async def _send(
+        self, method: str, path: str, content: bytes | None, headers: Mapping[str, str]
+    ) -> httpx.Response:
+        if self._transport is None or method not in WRITES:
+            return await self.http.request(method, path, content=content, headers=headers)
+        # Past the client, whose cookies and redirects are of no use here: there may be many thousand writes.
+        request = httpx.Request(
+            method,
+            f"{self.http.base_url}{path}",
+            headers={"X-API-KEY": self._admin_key, **headers},
+            content=content,
+            extensions={"timeout": self.http.timeout.as_dict()},
+        )
+        response = await self._transport.handle_async_request(request)
+        await response.aread()
+        return response
 
     async def validate(self, objects: Iterable[GatewayObject]) -> Mapping[ObjectKey, str]:
         """What the gateway has against which of these; nothing is written.

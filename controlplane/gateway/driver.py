@@ -10,6 +10,9 @@ from controlplane.core.objects import Body, GatewayObject, ObjectKey
 IN_FLIGHT = 8
 """Requests at once. More make an APISIX slower, not faster."""
 
+MOST_IN_FLIGHT = 32
+"""Writes at once to a gateway that turns out to be faster with more."""
+
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
@@ -70,8 +73,8 @@ class Gateway(Protocol):
 class ByObject(Gateway, Protocol):
     """A gateway that is written object by object."""
 
-    async def write(self, key: ObjectKey, body: Body) -> None:
-        """Create or replace an object; secrets are plain text here."""
+    async def write(self, key: ObjectKey, body: Body | bytes) -> None:
+        """Create or replace an object, which may be JSON already; secrets are plain text here."""
 
     async def delete(self, key: ObjectKey) -> None:
         """Remove an object; one that is not there counts as removed."""

@@ -4,8 +4,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import jsonschema_rs
+import orjson
 
-from controlplane.core.objects import GatewayObject, Json, Kind, ObjectKey, resolve
+from controlplane.core.objects import GatewayObject, Json, Kind, ObjectKey, resolved
 
 # Any: JSON Schemas, as the gateway hands them out.
 Schema = Mapping[str, Any]
@@ -35,7 +36,7 @@ class SchemaSet:
         return found
 
     def _trouble(self, item: GatewayObject) -> str | None:
-        body = resolve(item.body, Placeholders())
+        body: dict[str, Json] = orjson.loads(resolved(item.text, Placeholders()))
         if error := _first(self._kinds[item.key.kind], {"id": item.key.id.rpartition("/")[2], **body}):
             return error
         for name, conf in body.get("plugins", {}).items():

@@ -3,16 +3,20 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, islice
 
-from controlplane.core.objects import ObjectKey, resolve
+from controlplane.core.objects import GatewayObject, ObjectKey, resolve, resolved
 from controlplane.core.plan import Action, Plan, Step
 from controlplane.core.secrets import MASK
 from controlplane.errors import GatewayRefused, GatewayUnavailable, SluiceError
 from controlplane.gateway.driver import IN_FLIGHT, AtOnce, ByObject, Gateway, Writable, Write
+from controlplane.reconciler.pace import Pace
 
 _GIVE_UP_AFTER = IN_FLIGHT
 """So many writes in a row that could not be delivered mean that the gateway is gone, not one object ill."""
+
+_KEPT_TOGETHER = 500
+"""So many results are handed over at a time: a crash forgets no more than these."""
 
 _SHORTEST_MASKED = 6
 
@@ -35,16 +39,17 @@ class Result:
 async def apply(plan: Plan, gateway: Writable, secrets: Mapping[str, str]) -> AsyncIterator[list[Result]]:
     """Carry out a plan, and yield the results as they come, so that they can be kept.
 
-    A gateway that takes everything at once gives them at once, others rank by rank. `secrets` has the text
-    of every secret that the plan's objects name.
+    A gateway that takes everything at once gives them at once, others some hundred of a rank at a time.
+    `secrets` has the text of every secret that the plan's objects name.
     """
     held_up = _HeldUp(secrets, await _broken(plan, gateway))
     if isinstance(gateway, AtOnce):
         yield await _at_once(plan.steps, gateway, held_up)
         return
-    applier = _Applier(gateway, held_up)
+    applier = _Applier(gateway, held_up, Pace())
     for _, rank in groupby(plan.steps, key=lambda step: (step.action is Action.DELETE, step.key.kind)):
-        yield await applier.run(list(rank))
+        while part := list(islice(rank, _KEPT_TOGETHER)):
+            yield await applier.run(part)
 
 
 async def _broken(plan: Plan, gateway: Gateway) -> Mapping[ObjectKey, str]:
@@ -83,6 +88,10 @@ class _HeldUp:
         body = resolve(step.wanted.body, self._secrets) if step.wanted is not None else None
         return Write(step.key, body)
 
+    def text(self, wanted: GatewayObject) -> bytes:
+        """The object as JSON."""
+        return resolved(wanted.text, self._secrets)
+
     def masked(self, text: str) -> str:
         """The gateway may quote what it was sent."""
         for secret in self._secrets.values():
@@ -111,43 +120,46 @@ async def _at_once(steps: Sequence[Step], gateway: AtOnce, held_up: _HeldUp) -> 
 
 
 class _Applier:
-    def __init__(self, gateway: ByObject, held_up: _HeldUp) -> None:
+    def __init__(self, gateway: ByObject, held_up: _HeldUp, pace: Pace) -> None:
         self._gateway = gateway
         self._held_up = held_up
+        self._pace = pace
         self._lost_in_a_row = 0
-        self._gate = asyncio.Semaphore(IN_FLIGHT)
 
-    async def run(self, steps: Iterable[Step]) -> list[Result]:
-        results = await asyncio.gather(*(self._one(step) for step in steps))
+    async def run(self, steps: Sequence[Step]) -> list[Result]:
+        """Carry out steps that do not need one another, a few at once."""
+        left = iter(steps)
+
+        async def work_on() -> list[Result]:
+            return [await self._one(step) for step in left]
+
+        with self._pace.measured(len(steps)) as at_once:
+            done = await asyncio.gather(*(work_on() for _ in range(min(at_once, len(steps)))))
+        results = [result for each in done for result in each]
         self._held_up.failed(result.step.key for result in results if not result.ok)
         return results
 
     async def _one(self, step: Step) -> Result:
-        async with self._gate:
-            if self._gone:
-                gone = "not tried: the gateway cannot be reached"
-                return Result(step, gone, sent=False, unreachable=True)
-            if reason := self._held_up.reason(step):
-                return Result(step, reason, sent=False)
-            try:
-                await self._send(self._held_up.write(step))
-            except GatewayUnavailable as error:
-                self._lost_in_a_row += 1
-                return Result(step, self._held_up.masked(str(error)), unreachable=True)
-            except GatewayRefused as error:
-                self._lost_in_a_row = 0
-                return Result(step, self._held_up.masked(str(error)))
-            except SluiceError as error:
-                return Result(step, self._held_up.masked(str(error)), sent=False)
+        if self._lost_in_a_row >= _GIVE_UP_AFTER:
+            gone = "not tried: the gateway cannot be reached"
+            return Result(step, gone, sent=False, unreachable=True)
+        if reason := self._held_up.reason(step):
+            return Result(step, reason, sent=False)
+        try:
+            await self._send(step)
+        except GatewayUnavailable as error:
+            self._lost_in_a_row += 1
+            return Result(step, self._held_up.masked(str(error)), unreachable=True)
+        except GatewayRefused as error:
             self._lost_in_a_row = 0
-            return Result(step)
+            return Result(step, self._held_up.masked(str(error)))
+        except SluiceError as error:
+            return Result(step, self._held_up.masked(str(error)), sent=False)
+        self._lost_in_a_row = 0
+        return Result(step)
 
-    @property
-    def _gone(self) -> bool:
-        return self._lost_in_a_row >= _GIVE_UP_AFTER
-
-    async def _send(self, write: Write) -> None:
-        if write.body is None:
-            await self._gateway.delete(write.key)
+    async def _send(self, step: Step) -> None:
+        if step.wanted is None:
+            await self._gateway.delete(step.key)
         else:
-            await self._gateway.write(write.key, write.body)
+            await self._gateway.write(step.key, self._held_up.text(step.wanted))

@@ -179,12 +179,21 @@ class GatewayPass:
         names = {secret.name for step in plan.steps if step.wanted for secret in step.wanted.secrets()}
         secrets = await self.store.unseal(sorted(names))
         done: list[Result] = []
-        async for results in apply(plan, self.gateway, secrets):
-            self._remember(results)
-            done += results
-            await self._keep(results)
-            if not self.may_write():
-                raise LeadershipLost(f"another replica may lead {self.record.name} now; this pass ends here")
+        keeping: asyncio.Task[None] | None = None
+        try:
+            async for results in apply(plan, self.gateway, secrets):
+                self._remember(results)
+                done += results
+                if keeping is not None:
+                    await keeping
+                # Beside the next writes, which need not wait for the database.
+                keeping = asyncio.create_task(self._keep(results))
+                if not self.may_write():
+                    lost = f"another replica may lead {self.record.name} now; this pass ends here"
+                    raise LeadershipLost(lost)
+        finally:
+            if keeping is not None:
+                await keeping
         return done
 
     async def _carried_out(self, orders: Orders, results: Sequence[Result]) -> None:

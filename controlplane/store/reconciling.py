@@ -225,13 +225,20 @@ class ReconcilingStore:
     async def record(self, report: PassReport, results: Sequence[ObjectResult]) -> None:
         """Keep what became of the objects, and how the gateway stands: one transaction."""
         gone = [result for result in results if result.hash is None and result.error is None]
-        kept = [result for result in results if result.hash is not None or result.error is not None]
+        kept = list(
+            {
+                result.key: result
+                for result in results
+                if result.hash is not None or result.error is not None
+            }.values()
+        )
         async with self._database.transaction() as connection:
-            await connection.executemany(
-                "DELETE FROM inventory WHERE gateway_id = $1 AND kind = $2 AND object_id = $3",
-                [(report.gateway, result.key.kind.value, result.key.id) for result in gone],
-            )
-            await connection.executemany(_UPSERT_OBJECT, [_object_row(report, result) for result in kept])
+            if gone:
+                kinds, ids = [each.key.kind.value for each in gone], [each.key.id for each in gone]
+                await connection.execute(_DELETE_OBJECTS, report.gateway, kinds, ids)
+            if kept:
+                columns = map(list, zip(*map(_object_row, kept), strict=True))
+                await connection.execute(_UPSERT_OBJECTS, report.gateway, report.finished_at, *columns)
             await connection.execute(
                 _UPSERT_STATE,
                 *(report.gateway, report.state, report.finished_at, report.revision, report.writes),
@@ -271,9 +278,17 @@ class ReconcilingStore:
         )
 
 
-_UPSERT_OBJECT = """
+_DELETE_OBJECTS = """
+DELETE FROM inventory USING unnest($2::text[], $3::text[]) AS gone (kind, id)
+WHERE gateway_id = $1 AND inventory.kind = gone.kind AND inventory.object_id = gone.id
+"""
+
+_UPSERT_OBJECTS = """
 INSERT INTO inventory (gateway_id, kind, object_id, hash, declared_by, state, error, applied_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, CASE WHEN $6 = 'applied' THEN $8::timestamptz END)
+SELECT $1, kind, id, hash, declared_by, CASE WHEN error IS NULL THEN 'applied' ELSE 'failed' END, error,
+    CASE WHEN error IS NULL THEN $2::timestamptz END
+FROM unnest($3::text[], $4::text[], $5::text[], $6::text[], $7::text[])
+    AS kept (kind, id, hash, declared_by, error)
 ON CONFLICT (gateway_id, kind, object_id) DO UPDATE SET
     hash = coalesce(excluded.hash, inventory.hash), declared_by = excluded.declared_by,
     state = excluded.state, error = excluded.error,
@@ -294,9 +309,6 @@ ON CONFLICT (gateway_id) DO UPDATE SET
 """
 
 
-def _object_row(report: PassReport, result: ObjectResult) -> tuple[object, ...]:
-    state = "failed" if result.error else "applied"
-    return (
-        *(report.gateway, result.key.kind.value, result.key.id, result.hash, result.declared_by),
-        *(state, result.error, report.finished_at),
-    )
+def _object_row(result: ObjectResult) -> tuple[str | None, ...]:
+    key = result.key
+    return key.kind.value, key.id, result.hash, result.declared_by, result.error or None

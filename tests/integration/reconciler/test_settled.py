@@ -46,7 +46,7 @@ class Watched(ApisixAdmin):
         self.asked.append(f"find {len(keys)}")
         return await super().find(keys)
 
-    async def write(self, key: ObjectKey, body: Body) -> None:
+    async def write(self, key: ObjectKey, body: Body | bytes) -> None:
         self.asked.append(f"write {key}")
         await super().write(key, body)
 
