@@ -66,9 +66,11 @@ def listed(content: bytes) -> Iterator[tuple[dict[str, Any], PackedBody]]:  # An
 def _items(text: str) -> Iterator[tuple[int, Any, int]]:
     """The items of the field `list` of an object, each with where it begins and ends."""
     at = _sign(text, 0, "{")
+    there = False
     while text[at : at + 1] != "}":
         name, at = _DECODER.raw_decode(text, at)
         at = _sign(text, at, ":")
+        there = there or name == "list"
         if name == "list" and text[at : at + 1] == "[":
             at = _space(text, at + 1)
             while text[at : at + 1] != "]":
@@ -81,6 +83,8 @@ def _items(text: str) -> Iterator[tuple[int, Any, int]]:
             if name == "list" and value:  # Lua writes an empty list as an empty object
                 raise TypeError("the list is none")
         at = _next(text, at, "}")
+    if not there:
+        raise KeyError("list")  # something else than an Admin API says that all is well
 
 
 def _next(text: str, at: int, end: str) -> int:

@@ -111,3 +111,9 @@ async def test_a_stamp_is_that_of_what_was_read() -> None:
 async def test_a_gateway_in_trouble_has_no_stamp() -> None:
     admin, _ = driver(httpx.Response(503))
     assert await admin.stamp() is None
+
+
+async def test_an_answer_without_a_list_is_no_gateway_that_is_empty() -> None:
+    admin, _ = driver(httpx.Response(200, json={"status": "ok"}))
+    with pytest.raises(GatewayUnavailable, match="no Admin API"):
+        await admin.read()
