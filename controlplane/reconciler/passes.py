@@ -81,7 +81,7 @@ class GatewayPass:
             compiled = await asyncio.to_thread(
                 self.compiler.compile, desired, self.as_of, abilities, self.memory
             )
-            self.memory.forget_all_but(compiled.made)
+            self.memory.tidy_up(len(compiled.made))
             plan = await self._plan(compiled, orders, settled, look=look)
             results = await self._apply(plan)
             await self._carried_out(orders, results)

@@ -114,7 +114,7 @@ class Counted:
         self, state: DesiredState, moment: datetime = MOMENT, abilities: Abilities = STOCK
     ) -> set[str]:
         self.renderer.rendered.clear()
-        self.memory.forget_all_but(self._compiler.compile(state, moment, abilities, self.memory).made)
+        self.memory.tidy_up(len(self._compiler.compile(state, moment, abilities, self.memory).made))
         return set(self.renderer.rendered)
 
 
@@ -171,8 +171,9 @@ def test_what_is_gone_is_forgotten_once_it_is_much() -> None:
     memory = Memory()
     for number in range(2000):
         memory.recall("made", f"queue q{number}", (), object)
+    memory.tidy_up(1)
     kept = memory.recall("made", "queue q7", (), object)
-    memory.forget_all_but(["queue q7"])
+    memory.tidy_up(1)
     assert memory.recall("made", "queue q7", (), object) is kept
     made = object()
     assert memory.recall("made", "queue q8", (), lambda: made) is made
@@ -183,3 +184,21 @@ def test_a_member_of_another_weight_is_another_input() -> None:
     rendered(state())
     queues = [queue(members=[member(weight=2)]), queue(name="sales")]
     assert rendered(state(queues=queues)) == {"queue support"}
+
+
+def test_what_was_asked_for_lately_outlives_a_pass_that_uses_little() -> None:
+    memory, made = Memory(), []
+
+    def ask(number: int) -> None:
+        memory.recall("made", f"queue {number}", (), lambda: made.append(number))
+
+    for number in range(5000):
+        ask(number)
+    memory.tidy_up(1)
+    for number in range(10):
+        ask(number)
+    assert len(made) == 5000
+    memory.tidy_up(1)
+    for number in range(20):
+        ask(number)
+    assert made[5000:] == list(range(10, 20))
