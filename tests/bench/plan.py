@@ -41,8 +41,8 @@ BARE_WRITES = 2000
 NO_OPS = 5
 CHANGES = 10
 COLUMNS = (
-    *("queues", "objects", "first apply", "bare writes", "ratio", "no-op plan, first", "no-op plan, again"),
-    *("one change", "idle pass", "look", "service"),
+    *("queues", "objects", "first apply", "bare writes", "ratio", "bare writes by httpx", "ratio"),
+    *("no-op plan, first", "no-op plan, again", "one change", "idle pass", "look", "service"),
 )
 SECRETS = {"provider/openai-main": "sk-bench"}
 _PATIENCE_S = 900
@@ -58,6 +58,9 @@ class Found:
     objects: int
     apply_s: float
     bare_s: float
+    """The same objects written by our client at the best concurrency, and nothing else done."""
+    httpx_s: float
+    """The same by a client that can do everything, as scripts have it."""
     first_s: float
     """The first plan that finds nothing to do: the service has not seen these files yet."""
     no_op_s: float
@@ -90,18 +93,21 @@ async def measure(queues: int, folder: Path) -> Found:
     async with started([sys.executable, "-m", "tests.bench.traffic.admin_api"]) as gateway:
         port = int(await first_line(gateway))
         objects = len(compiled(document(queues)).objects)
-        bare_s = await bare_writes(document(min(queues, 1000))) * objects
-        return await asyncio.to_thread(_measure, queues, folder, port, objects, bare_s)
+        few = document(min(queues, 1000))
+        bare_s = await bare_writes(few) * objects
+        httpx_s = await bare_writes(few, by_httpx=True) * objects
+        return await asyncio.to_thread(_measure, queues, folder, port, objects, bare_s, httpx_s)
 
 
-async def bare_writes(values: dict[str, Any]) -> float:
+async def bare_writes(values: dict[str, Any], *, by_httpx: bool = False) -> float:
     """Seconds for one write of our objects, at the best concurrency, with nothing else done."""
     best = math.inf
     bodies = [(item.key, resolve(item.body, SECRETS)) for item in compiled(values).objects][:BARE_WRITES]
     for at_once in CONCURRENCIES:
         async with started([sys.executable, "-m", "tests.bench.traffic.admin_api"]) as gateway:
             url = f"http://127.0.0.1:{int(await first_line(gateway))}"
-            admin = ApisixAdmin(AdminClient(url, "bench", in_flight=at_once))
+            transport = httpx.AsyncHTTPTransport() if by_httpx else None
+            admin = ApisixAdmin(AdminClient(url, "bench", in_flight=at_once, transport=transport))
             left = iter(bodies)
 
             async def write_on(admin: ApisixAdmin = admin, left: Iterator[Any] = left) -> None:
@@ -115,7 +121,7 @@ async def bare_writes(values: dict[str, Any]) -> float:
     return best
 
 
-def _measure(queues: int, folder: Path, port: int, objects: int, bare_s: float) -> Found:
+def _measure(queues: int, folder: Path, port: int, objects: int, bare_s: float, httpx_s: float) -> Found:
     file = folder / "queues.yaml"
     file.write_text(json.dumps(document(queues), indent=1))
     with _stack(folder / "home", port) as stack:
@@ -132,6 +138,7 @@ def _measure(queues: int, folder: Path, port: int, objects: int, bare_s: float) 
             objects,
             apply_s,
             bare_s,
+            httpx_s,
             first_s,
             no_op_s,
             change_ms,
@@ -235,7 +242,8 @@ def main(sizes: Sequence[int]) -> None:
         rows.append(row)
         print(
             f"{row.queues} | {row.objects} | {row.apply_s:.1f} s | {row.bare_s:.1f} s | "
-            f"{row.apply_s / row.bare_s:.2f} | {row.first_s:.2f} s | {row.no_op_s:.2f} s | "
+            f"{row.apply_s / row.bare_s:.2f} | {row.httpx_s:.1f} s | {row.apply_s / row.httpx_s:.2f} | "
+            f"{row.first_s:.2f} s | {row.no_op_s:.2f} s | "
             f"{row.change_ms:.0f} ms | {row.pass_ms:.1f} ms | {row.look_ms:.0f} ms | {row.megabytes:.0f} MB",
             flush=True,
         )
