@@ -65,6 +65,11 @@ def _address(gateway: str, key_variable: str) -> tuple[str, str, str]:
         return "apisix", gateway, key
     with connected(settings()) as service:
         shown = service.get(path_of("gateways", gateway), show_secrets="true")
+    if shown["admin_url"] is None:
+        raise InvalidSettings(
+            f"gateway {gateway} is the file {shown['file']} of the service, which cannot be read from here",
+            remedy="name a gateway with an Admin API",
+        )
     return shown["kind"], shown["admin_url"], shown["admin_key"] or ""
 
 

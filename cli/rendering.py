@@ -140,12 +140,12 @@ def gateways_table(items: Sequence[Value], now: datetime) -> str:
                 str(status.get("applied_revision", 0)),
                 str(status.get("writes", 0)),
                 age(status.get("last_pass"), now),
-                item["admin_url"],
+                item["admin_url"] or item["file"],
                 _words([f"{name}={value}" for name, value in (item.get("labels") or {}).items()]) or "-",
                 status.get("error") or "",
             ]
         )
-    columns = ["NAME", "KIND", "STATE", "REVISION", "WRITES", "LAST PASS", "ADMIN API", "LABELS", "ERROR"]
+    columns = ["NAME", "KIND", "STATE", "REVISION", "WRITES", "LAST PASS", "ADDRESS", "LABELS", "ERROR"]
     return table(columns, rows)
 
 

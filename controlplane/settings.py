@@ -55,6 +55,10 @@ class Settings(BaseModel):
         description="where gateways reach the service to ask external validators",
     )
 
+    gateway_files: Path | None = Field(
+        None, description="folder of the files that gateways of kind apisix-yaml are written to"
+    )
+
     tenant_targets_refused: str | None = Field(
         None, max_length=4096, description="networks and hosts that a tenant's people may not send calls to"
     )

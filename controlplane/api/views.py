@@ -38,7 +38,8 @@ def gateway_view(stored: Stored[Any], status: GatewayStatus, *, whole: bool) -> 
     """A gateway and how it stands. A tenant's people learn no more than whether it is up to date."""
     shown = object_view(stored, status=status_view(status))
     if not whole:
-        shown |= {"admin_url": MASK, "admin_key": None, "redis_url": None, "labels": {}, "plugins": []}
+        shown |= {"admin_url": MASK, "admin_key": None, "redis_url": None, "file": None}
+        shown |= {"labels": {}, "plugins": []}
         shown["status"] |= {"error": None, "leader": "", "objects": {}, "writes": 0}
     return shown
 

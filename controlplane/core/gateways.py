@@ -22,6 +22,8 @@ class GatewayKind(StrEnum):
     """Object by object, through the Admin API: an APISIX with etcd, or the fallback gateway."""
     STANDALONE = "apisix-standalone"
     """All at once, through the Admin API of a standalone APISIX."""
+    FILE = "apisix-yaml"
+    """All at once, as the file that a standalone APISIX reads."""
 
     @property
     def tells_plugins(self) -> bool:
@@ -59,6 +61,13 @@ def _header_text(value: SecretStr) -> SecretStr:
 
 RedisUrl = Annotated[SecretText, AfterValidator(_redis_url)]
 AdminKey = Annotated[SecretText, AfterValidator(_header_text)]
+FileName = Annotated[
+    str,
+    StringConstraints(
+        max_length=256, pattern=r"^(?:[A-Za-z0-9][A-Za-z0-9._-]*/)*[A-Za-z0-9][A-Za-z0-9._-]*\.ya?ml$"
+    ),
+]
+"""A path that stays below the folder it is in."""
 PluginName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
 
 
@@ -68,11 +77,14 @@ class GatewaySpec(Declared):
     name: Name
     kind: GatewayKind = GatewayKind.APISIX
     """How it is written to: `apisix`, object by object through the Admin API of an APISIX with etcd or of the
-    fallback gateway; `apisix-standalone`, all at once through that of a standalone APISIX."""
-    admin_url: Endpoint
+    fallback gateway; `apisix-standalone`, all at once through that of a standalone APISIX; `apisix-yaml`, all
+    at once as the file that a standalone APISIX reads."""
+    admin_url: Endpoint | None = None
     """Where its Admin API answers, as the control plane reaches it."""
     admin_key: AdminKey | None = None
     """The key of its Admin API."""
+    file: FileName | None = None
+    """Of `kind: apisix-yaml`, where its file is, below the folder SLUICE_GATEWAY_FILES of the service."""
     traffic_url: Endpoint | None = None
     """Where clients send their requests; shown in addresses, never called."""
     redis_url: RedisUrl | None = None
@@ -97,6 +109,15 @@ class GatewaySpec(Declared):
         unique(list(self.plugins), "the plugin")
         if self.plugins and self.kind.tells_plugins:
             raise ValueError("`plugins` belongs to kinds that cannot be asked; this one tells them itself")
+        if self.kind is GatewayKind.FILE:
+            if self.file is None:
+                raise ValueError("`kind: apisix-yaml` needs a `file`, such as edge/apisix.yaml")
+            if self.admin_url is not None:
+                raise ValueError("`kind: apisix-yaml` has no Admin API; leave out `admin_url`")
+        elif self.admin_url is None:
+            raise ValueError(f"`kind: {self.kind}` needs an `admin_url`, where its Admin API answers")
+        elif self.file is not None:
+            raise ValueError("`file` belongs to `kind: apisix-yaml`")
         return self
 
     @property

@@ -16,6 +16,7 @@ from controlplane.core.render import Renderer
 from controlplane.core.secrets import SecretRef
 from controlplane.core.validation import VALIDATION, ValidationAddress
 from controlplane.gateway.making import driver_of
+from controlplane.gateway.yaml_file import FilePlace
 from controlplane.reconciler.passes import GatewayPass
 from controlplane.reconciler.planning import Planner
 from controlplane.reconciler.service import MakePass, Reconciler
@@ -52,7 +53,13 @@ def pass_maker(settings: Settings, store: Store, work: ReconcilingStore, clock: 
         )
         return GatewayPass(
             record=record,
-            gateway=driver_of(record.kind, record.admin_url, record.admin_key, record.plugins),
+            gateway=driver_of(
+                record.kind,
+                record.admin_url,
+                record.admin_key,
+                plugins=record.plugins,
+                file=FilePlace(settings.gateway_files, record.file) if record.file else None,
+            ),
             compiler=Compiler(renderer, target),
             store=work,
             digest=store.sealer.fingerprint,

@@ -54,6 +54,8 @@ class GatewayRecord:
     kind: GatewayKind = GatewayKind.APISIX
     plugins: Sequence[str] = ()
     """What it is declared to have beyond a stock APISIX."""
+    file: str | None = None
+    """The name of its file, where that is what is written."""
 
     @property
     def site(self) -> Site:
@@ -116,7 +118,7 @@ class ReconcilingStore:
 
     def _record(self, row: Row, spec: Spec) -> GatewayRecord:
         declared = cast(GatewaySpec, spec)
-        url = declared.admin_url
+        url = declared.admin_url or ""
         try:
             texts = self._texts(Kind.GATEWAY, row.id, row.secrets)
             counters = self._counters(row.id, texts.get("redis_url"))
@@ -134,6 +136,7 @@ class ReconcilingStore:
             labels=declared.labels,
             kind=declared.kind,
             plugins=declared.plugins,
+            file=declared.file,
         )
 
     async def unseal(self, names: Iterable[str]) -> Mapping[str, str]:

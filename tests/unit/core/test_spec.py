@@ -54,6 +54,25 @@ def test_a_counter_store_that_no_gateway_could_reach_is_refused(url: str) -> Non
     refused(GatewaySpec, {"name": "a", "admin_url": "http://a.example", "redis_url": url})
 
 
+@pytest.mark.parametrize(
+    ("parts", "why"),
+    [
+        ({}, "needs an `admin_url`"),
+        ({"kind": "apisix-standalone"}, "needs an `admin_url`"),
+        ({"admin_url": "http://a.example", "file": "a.yaml"}, "belongs to `kind: apisix-yaml`"),
+        ({"admin_url": "http://a.example", "plugins": ["token-budget"]}, "kinds that cannot be asked"),
+        ({"kind": "apisix-yaml"}, "needs a `file`"),
+        ({"kind": "apisix-yaml", "file": "a.yaml", "admin_url": "http://a.example"}, "has no Admin API"),
+        ({"kind": "apisix-yaml", "file": "../a.yaml"}, "file"),
+        ({"kind": "apisix-yaml", "file": "/etc/a.yaml"}, "file"),
+        ({"kind": "apisix-yaml", "file": "a/.hidden.yaml"}, "file"),
+        ({"kind": "apisix-yaml", "file": "a.conf"}, "file"),
+    ],
+)
+def test_a_gateway_says_where_it_is_in_the_way_of_its_kind(parts: dict[str, Any], why: str) -> None:
+    assert why in refused(GatewaySpec, {"name": "a", **parts})
+
+
 def test_an_admin_key_that_fits_into_no_header_is_refused() -> None:
     refused(GatewaySpec, {"name": "a", "admin_url": "http://a.example", "admin_key": "ключ"})
 
