@@ -19,6 +19,7 @@ class Plural(StrEnum):
     PROVIDERS = "providers"
     KEYS = "keys"
     TENANTS = "tenants"
+    TIERS = "tiers"
     GATEWAYS = "gateways"
 
     @property

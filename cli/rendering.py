@@ -110,6 +110,11 @@ _COLUMNS: dict[str, dict[str, Cell]] = {
         "LAST USED": lambda item: item.get("last_used_at"),
         "SOURCE": lambda item: item["source"],
     },
+    "tiers": {
+        "NAME": lambda item: item["name"],
+        "LIMITS": _limits,
+        "SOURCE": lambda item: item["source"],
+    },
     "tenants": {
         "NAME": lambda item: item["name"],
         "SUBDOMAIN": lambda item: item.get("subdomain"),

@@ -31,6 +31,7 @@ from controlplane.store.records import Kind
 
 EXAMPLES: Mapping[Kind, Part] = {
     Kind.PROVIDER: {"name": "openai-main", "type": "openai", "api_key": "$env://OPENAI_API_KEY"},
+    Kind.TIER: {"name": "pro", "limits": [{"tokens": 5000000, "per": "1h"}]},
     Kind.TENANT: {"name": "acme", "subdomain": "acme"},
     Kind.QUEUE: {
         "name": "support",

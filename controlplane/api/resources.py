@@ -1,4 +1,4 @@
-"""The five resources: one set of handlers for each kind of declared object."""
+"""The resources: one set of handlers for each kind of declared object."""
 
 from typing import Any
 
@@ -19,7 +19,11 @@ from controlplane.store.records import Kind, Stored, Written
 
 PREFIX = "/api/v1"
 _NEVER = -1
-_WRITES = {Kind.TENANT: Permission.TENANTS, Kind.GATEWAY: Permission.GATEWAYS}
+_WRITES = {
+    Kind.TIER: Permission.TENANTS,
+    Kind.TENANT: Permission.TENANTS,
+    Kind.GATEWAY: Permission.GATEWAYS,
+}
 
 
 def resource_router(kind: Kind) -> Router:

@@ -25,6 +25,7 @@ from controlplane.core.levels import (
 )
 from controlplane.core.limits import Limit, Meter, Mode, Then
 from controlplane.core.platform import NO_PLATFORM, Platform
+from controlplane.core.spec import EVERYTHING
 from controlplane.errors import Problem
 
 _OF_TENANT: Mapping[str | None, Sequence[Slot]] = {
@@ -35,6 +36,7 @@ _OF_TENANT: Mapping[str | None, Sequence[Slot]] = {
     "user": USER,
 }
 """The slots of a tenant's limits, by what divides them."""
+_OF_EVERYTHING: Mapping[str | None, Sequence[Slot]] = {None: GLOBAL}
 
 _NO_CLAIMS = Claims()
 _ON_QUEUES = "declare it on the queues"
@@ -151,6 +153,11 @@ class Above:
     def queues_under(self, kind: str, name: str) -> set[str]:
         """The queues whose calls the limits of a tenant, a key or a provider count."""
         queues, keys = self.desired.queues.values(), self.desired.keys.values()
+        if kind == "tier":
+            tenants = self.desired.tenants.values()
+            owners = {item.spec.name for item in tenants if name in (EVERYTHING, item.spec.tier)}
+            every = set(self.desired.queues) if name == EVERYTHING else set[str]()
+            return every.union(*(self.queues_under("tenant", owner) for owner in owners))
         if kind == "provider":
             using = (queue for queue in queues if any(m.provider == name for m in queue.spec.members))
             return {queue.spec.name for queue in using}
@@ -162,6 +169,9 @@ class Above:
 
     def problems(self) -> Iterator[Problem]:
         """Limits that cannot stand above a queue; fields are named from the document's top."""
+        for tier in self.desired.tiers.values():
+            slots = _OF_EVERYTHING if tier.spec.name == EVERYTHING else _OF_TENANT
+            yield from owner_problems(f"tiers.{tier.spec.name}", tier.spec.limits, slots)
         for tenant in self.desired.tenants.values():
             yield from owner_problems(f"tenants.{tenant.spec.name}", tenant.spec.limits, _OF_TENANT)
         for key in self.desired.keys.values():
@@ -194,19 +204,29 @@ class Above:
         return found | {item.spec.tenant for item in providers if item}
 
     def _of_everything(self) -> list[Standing]:
+        limits, owner = self.platform.limits, "gateway"
+        if not limits and EVERYTHING in self.desired.tiers:
+            limits, owner = self.desired.tiers[EVERYTHING].spec.limits, f"tiers.{EVERYTHING}"
         return [
-            Standing(f"gateway.limits[{index}]", slot, limit, f"global.{limit.window_s}")
-            for index, (limit, slot) in enumerate(zip(self.platform.limits, GLOBAL, strict=False))
+            Standing(f"{owner}.limits[{index}]", slot, limit, f"global.{limit.window_s}")
+            for index, (limit, slot) in enumerate(zip(limits, GLOBAL, strict=False))
         ]
+
+    def _of_tier(self, name: str) -> tuple[Sequence[Limit], str]:
+        """The limits of a tier's tenants and where they are declared; a gateway's own go first."""
+        if name in self.platform.tiers:
+            return self.platform.tiers[name], f"gateway.tiers.{name}"
+        tier = self.desired.tiers.get(name)
+        return (tier.spec.limits if tier else ()), f"tiers.{name}"
 
     def _of_tenant(self, name: str | None, claims: Claims | None = None) -> list[Standing]:
         tenant = self.desired.tenants.get(name) if name else None
         if tenant is None:
             return []
-        limits, owner = tenant.spec.limits, f"tenants.{tenant.spec.name}"
-        tier = tenant.spec.tier
-        if not limits and tier is not None and tier in self.platform.tiers:
-            limits, owner = tuple(self.platform.tiers[tier]), f"gateway.tiers.{tier}"
+        limits: Sequence[Limit] = tenant.spec.limits
+        owner = f"tenants.{tenant.spec.name}"
+        if not limits and tenant.spec.tier is not None:
+            limits, owner = self._of_tier(tenant.spec.tier)
         taken: dict[str | None, int] = {}
         found = []
         for index, limit in enumerate(limits):
@@ -240,7 +260,7 @@ def _scope(level: str, owner: Tenant | Key | Provider, limit: Limit) -> str:
 
 def platform_problems(platform: Platform) -> Iterator[Problem]:
     """What of a gateway's own limits it could not count; fields are named from the gateway's top."""
-    found = [*owner_problems("", platform.limits, {None: GLOBAL})]
+    found = [*owner_problems("", platform.limits, _OF_EVERYTHING)]
     for tier, limits in platform.tiers.items():
         found += owner_problems(f"tiers.{tier}", limits, _OF_TENANT)
     for item in found:

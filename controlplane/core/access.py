@@ -35,7 +35,7 @@ class Permission(StrEnum):
     WRITE = "write"
     """Declare, change and remove queues, keys, rules and providers."""
     TENANTS = "tenants"
-    """Declare, change and remove tenants, with their limits."""
+    """Declare, change and remove tiers and tenants, with their limits."""
     GATEWAYS = "gateways"
     """Declare, change and remove gateways, and take over what is on them."""
     SECRETS = "secrets"

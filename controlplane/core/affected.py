@@ -82,4 +82,5 @@ def _restricted(
         {name: state.queues[name] for name in needed_queues},
         {name: state.keys[name] for name in needed_keys & state.keys.keys()},
         {name: state.rules[name] for name in rules & state.rules.keys()},
+        state.tiers,
     )

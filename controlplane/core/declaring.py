@@ -8,16 +8,16 @@ from uuid import UUID
 from pydantic import SecretStr
 
 from controlplane.core.comparing import first_fields, spec_differences
-from controlplane.core.desired import DesiredState, Key, Provider, Queue, Rule, Tenant, derived_id
+from controlplane.core.desired import DesiredState, Key, Provider, Queue, Rule, Tenant, Tier, derived_id
 from controlplane.core.diff import Digest, FieldChange
 from controlplane.core.plan import Action
 from controlplane.core.rules import RuleSpec
 from controlplane.core.safety import Refusal
 from controlplane.core.secrets import MASK, GatewaySecret, Secret, SecretRef, is_gateway_reference
-from controlplane.core.spec import Document, KeySpec, ProviderSpec, QueueSpec, TenantSpec
+from controlplane.core.spec import Document, KeySpec, ProviderSpec, QueueSpec, TenantSpec, TierSpec
 from controlplane.errors import Problem
 
-Item = Provider | Tenant | Queue | Key | Rule
+Item = Provider | Tenant | Queue | Key | Rule | Tier
 T = TypeVar("T", bound=Item)
 _UNMADE = "made up when it is applied"
 
@@ -69,10 +69,11 @@ def declare(
         work.lay("queue", document.queues, current.queues, work.queue, prune=prune),
         work.lay("key", document.keys, current.keys, work.key, prune=prune),
         work.lay("rule", document.rules, current.rules, work.rule, prune=prune),
+        work.lay("tier", document.tiers, current.tiers, work.tier, prune=prune),
     )
     changes = tuple(work.changes)
     problems = (*work.problems, *dangling(changes, (state, beside or DesiredState())))
-    refusals = (*work.refusals, *still_used(changes, state))
+    refusals = (*work.refusals, *still_used(changes, state), *_tiers_still_named(changes, state))
     return Wanted(state, changes, refusals, problems, tuple(work.protected))
 
 
@@ -118,6 +119,9 @@ class _Overlay:
         secret = self._secret("provider", spec.name, object_id, "api_key", spec.api_key, before)
         bare = spec.model_copy(update={"api_key": None}) if spec.api_key else spec
         return Provider(object_id, bare, secret, self._source)
+
+    def tier(self, spec: TierSpec, before: Tier | None) -> Tier:
+        return Tier(before.id if before else derived_id("tier", spec.name), spec, self._source)
 
     def tenant(self, spec: TenantSpec, before: Tenant | None) -> Tenant:
         return Tenant(before.id if before else derived_id("tenant", spec.name), spec, self._source)
@@ -257,6 +261,17 @@ def still_used(changes: Iterable[DeclaredChange], state: DesiredState) -> Iterat
                     message = f"is still used by {kind} {name} of source {item.source!r}"
                     remedy = f"keep it in the file, or remove it from the {kind} first"
                     yield Refusal(f"{target}s.{used}", message, remedy)
+
+
+def _tiers_still_named(changes: Iterable[DeclaredChange], state: DesiredState) -> Iterator[Refusal]:
+    """Tiers that go although tenants would lose their limits with them."""
+    gone = {change.name for change in changes if change.kind == "tier" and change.action is Action.DELETE}
+    for name, tenant in state.tenants.items():
+        if tenant.spec.tier in gone:
+            message = f"is still the tier of tenant {name}"
+            yield Refusal(
+                f"tiers.{tenant.spec.tier}", message, "keep it in the file, or change the tenant first"
+            )
 
 
 def named(state: DesiredState, kind: str) -> Mapping[str, Item]:

@@ -11,7 +11,7 @@ from uuid import UUID, uuid5
 from controlplane.core.rotation import OldText, next_end
 from controlplane.core.rules import RuleSpec
 from controlplane.core.secrets import Secret
-from controlplane.core.spec import KeySpec, ProviderSpec, QueueSpec, TenantSpec
+from controlplane.core.spec import KeySpec, ProviderSpec, QueueSpec, TenantSpec, TierSpec
 
 NAMESPACE = UUID("6f1d1c1e-6f0e-5d5a-9d5a-51c1ce000001")
 
@@ -35,6 +35,13 @@ class Provider:
 class Tenant:
     id: UUID
     spec: TenantSpec
+    source: str = "default"
+
+
+@dataclass(frozen=True, slots=True)
+class Tier:
+    id: UUID
+    spec: TierSpec
     source: str = "default"
 
 
@@ -86,6 +93,7 @@ class DesiredState:
     queues: Mapping[str, Queue] = field(default_factory=dict)
     keys: Mapping[str, Key] = field(default_factory=dict)
     rules: Mapping[str, Rule] = field(default_factory=dict)
+    tiers: Mapping[str, Tier] = field(default_factory=dict)
 
     def next_end(self, moment: datetime) -> datetime | None:
         """When something of it ends next, although nobody changes anything."""

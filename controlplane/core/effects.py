@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from controlplane.core.declaring import DeclaredChange
-from controlplane.core.desired import Key, Queue, Rule
+from controlplane.core.desired import Key, Queue, Rule, Tier
 from controlplane.core.limits import Limit
 from controlplane.core.plan import Action
 from controlplane.core.rules import RuleAccess
@@ -25,6 +25,8 @@ def _warnings(change: DeclaredChange) -> Iterator[str]:
             yield from _opens(None, after.spec)
         if isinstance(after, Rule) and after.spec.access is RuleAccess.OPEN:
             yield "opens the rule to anybody who reaches the gateway"
+        if isinstance(after, Tier):
+            yield from limit_changes("the limit", (), after.spec.limits)
         return
     yield from limit_changes("the limit", before.spec.limits, after.spec.limits)
     if isinstance(before, Queue) and isinstance(after, Queue):
@@ -42,6 +44,8 @@ def _goes(change: DeclaredChange) -> Iterator[str]:
         yield "calls to this queue are answered 404 from then on"
     elif change.kind == "rule":
         yield "calls to this rule are answered 404 from then on"
+    elif isinstance(change.before, Tier):
+        yield from limit_changes("the limit", change.before.spec.limits, ())
     elif change.kind == "key":
         yield "calls with this key are answered 401 from then on"
 

@@ -6,7 +6,7 @@ from uuid import UUID
 from controlplane.core.desired import derived_id
 from controlplane.core.rules import RuleSpec
 from controlplane.core.secrets import MASK
-from controlplane.core.spec import KeySpec, ProviderSpec, QueueSpec, TenantSpec
+from controlplane.core.spec import KeySpec, ProviderSpec, QueueSpec, TenantSpec, TierSpec
 
 Value = dict[str, Any]  # Any: a declaration as JSON
 
@@ -14,7 +14,7 @@ _SECRETS = ("api_key", "key")
 
 
 def declaration_of(
-    spec: ProviderSpec | TenantSpec | QueueSpec | RuleSpec | KeySpec, object_id: UUID
+    spec: TierSpec | ProviderSpec | TenantSpec | QueueSpec | RuleSpec | KeySpec, object_id: UUID
 ) -> Value:
     """The declaration of one object, its fields in the order of the grammar.
 

@@ -91,9 +91,9 @@ class GatewaySpec(Declared):
     """The Redis or Valkey that keeps its counters, as the gateway reaches it; without one, every node
     of the gateway counts alone."""
     limits: Limits = ()
-    """Over all calls that go through it."""
+    """Over all calls that go through it, in place of the declared tier `everything`."""
     tiers: Annotated[dict[Name, Limits], Field(max_length=64)] = Field(default_factory=dict)
-    """By tier: the limits of each tenant that declares none of its own."""
+    """By tier: the limits of each tenant that declares none of its own, in place of the declared tier's."""
     plugins: Annotated[tuple[PluginName, ...], Field(max_length=64)] = ()
     """What it has beyond the plugins of a stock APISIX 3.18, such as `token-budget`, where it is of a kind
     that cannot be asked."""

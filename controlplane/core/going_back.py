@@ -7,13 +7,13 @@ from uuid import UUID
 
 from controlplane.core.comparing import first_fields, spec_differences
 from controlplane.core.declaring import DeclaredChange, Item, Wanted, dangling, named, secret_of, still_used
-from controlplane.core.desired import DesiredState, Key, Provider, Queue, Rule, Tenant
+from controlplane.core.desired import DesiredState, Key, Provider, Queue, Rule, Tenant, Tier
 from controlplane.core.diff import FieldChange
 from controlplane.core.plan import Action
 from controlplane.core.safety import Refusal, too_many
 
 T = TypeVar("T", bound=Item)
-_KINDS = ("provider", "tenant", "queue", "key", "rule")
+_KINDS = ("provider", "tenant", "queue", "key", "rule", "tier")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +49,7 @@ def go_back(ways: Sequence[WayBack], current: DesiredState, *, allow_mass_delete
         cast(Mapping[str, Queue], _laid("queue", current.queues, wanted)),
         cast(Mapping[str, Key], _laid("key", current.keys, wanted)),
         cast(Mapping[str, Rule], _laid("rule", current.rules, wanted)),
+        cast(Mapping[str, Tier], _laid("tier", current.tiers, wanted)),
     )
     gone = [
         change

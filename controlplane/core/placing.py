@@ -30,7 +30,8 @@ def place_among(queue: Queue, above: Above, abilities: Abilities, memory: Memory
     desired, spec = above.desired, queue.spec
     providers = tuple([desired.providers.get(member.provider) for member in spec.members])
     tenant = desired.tenants.get(spec.tenant) if spec.tenant else None
-    inputs = (queue, providers, tenant, above.limits_keys_of(spec.name), abilities)
+    tiers = tuple(desired.tiers.values())
+    inputs = (queue, providers, tenant, tiers, above.limits_keys_of(spec.name), abilities)
     return memory.recall("placed", f"queue {spec.name}", inputs, lambda: _placed(queue, above, abilities))
 
 

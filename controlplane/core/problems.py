@@ -17,7 +17,7 @@ from controlplane.core.text import NAME_PATTERN, visible
 from controlplane.errors import Problem
 
 _NAME = re.compile(NAME_PATTERN)
-NAMED = ("providers", "tenants", "queues", "rules", "keys")
+NAMED = ("tiers", "providers", "tenants", "queues", "rules", "keys")
 _ANY_REMEDY = "change it so that this holds"
 
 # What pydantic calls it -> what is wrong, and how to mend it; braces are filled from the error's context.

@@ -8,7 +8,7 @@ from controlplane.core.declaring import Item, Wanted, named
 from controlplane.core.desired import DesiredState
 from controlplane.core.plan import Action
 
-KINDS = ("provider", "tenant", "queue", "key", "rule")
+KINDS = ("provider", "tenant", "queue", "key", "rule", "tier")
 
 
 @dataclass(frozen=True, slots=True)

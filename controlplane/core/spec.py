@@ -1,4 +1,4 @@
-"""What users declare: providers, tenants, queues with their members, rules, and keys.
+"""What users declare: tiers, providers, tenants, queues with their members, rules, and keys.
 
 One grammar for YAML, REST and the dashboard. A secret is plain text only here, on its way in; the
 store seals it, and everything behind the store sees a handle (`controlplane.core.desired`).
@@ -113,6 +113,26 @@ class ProviderSpec(Declared):
         return self
 
 
+EVERYTHING = "everything"
+"""The tier that everybody's calls are counted in."""
+
+
+class TierSpec(Declared):
+    """What tenants of one kind may use, on every gateway that does not say otherwise."""
+
+    name: Name
+    """What tenants name as their `tier`; `everything` counts all calls, whoever makes them."""
+    limits: Limits = ()
+    """Of each tenant of the tier that declares none of its own; of `everything`: over all calls."""
+    labels: Labels = Field(default_factory=dict)
+    protect: StrictBool = False
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        own_name(self.name)
+        return self
+
+
 class TenantSpec(Declared):
     """A team or customer that shares the gateways with others."""
 
@@ -131,6 +151,8 @@ class TenantSpec(Declared):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         own_name(self.name)
+        if self.tier == EVERYTHING:
+            raise ValueError(f"`tier: {EVERYTHING}` holds everybody already; name another tier")
         return self
 
 
@@ -228,6 +250,7 @@ class Document(Declared):
     version: Annotated[int, Field(ge=1, le=1, strict=True)] = 1
     source: Name = "default"
     """Who owns what this file declares; a prune never crosses it."""
+    tiers: tuple[TierSpec, ...] = ()
     providers: tuple[ProviderSpec, ...] = ()
     tenants: tuple[TenantSpec, ...] = ()
     queues: tuple[QueueSpec, ...] = ()
@@ -244,6 +267,7 @@ class Document(Declared):
 
     @model_validator(mode="after")
     def _unique_names(self) -> Self:
+        unique([item.name for item in self.tiers], "the tier")
         unique([item.name for item in self.providers], "the provider")
         unique([item.name for item in self.tenants], "the tenant")
         unique([item.name for item in self.queues], "the queue")

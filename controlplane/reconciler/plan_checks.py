@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from controlplane.core import selection
 from controlplane.core.above import Above
 from controlplane.core.access import Reach
-from controlplane.core.declaring import Wanted
+from controlplane.core.declaring import Wanted, named
 from controlplane.core.desired import DesiredState
 from controlplane.core.forwarding import rule_problems
 from controlplane.core.plan import Action
@@ -47,10 +47,8 @@ def pruned(
 ) -> tuple[Refusal, ...]:
     if not options.prune:
         return ()
-    kinds = (current.providers, current.tenants, current.queues, current.rules, current.keys)
-    owned = sum(item.source == document.source for items in kinds for item in items.values())
-    sections = (document.providers, document.tenants, document.queues, document.rules, document.keys)
-    declared = sum(map(len, sections))
+    owned = sum(item.source == document.source for kind in KINDS for item in named(current, kind).values())
+    declared = sum(len(getattr(document, f"{kind}s")) for kind in KINDS)
     deletes = [str(change) for change in wanted.changes if change.action is Action.DELETE]
     return prune_refusals(
         document.source,

@@ -154,6 +154,7 @@ async def _remove(change: Change, source: str, deletes: Sequence[tuple[Kind, str
 
 def _sections(document: Document) -> list[tuple[Kind, tuple[Spec, ...]]]:
     return [
+        (Kind.TIER, document.tiers),
         (Kind.TENANT, document.tenants),
         (Kind.PROVIDER, document.providers),
         (Kind.QUEUE, document.queues),

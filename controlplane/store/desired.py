@@ -6,18 +6,18 @@ from datetime import datetime
 from typing import TypeVar, cast
 from uuid import UUID
 
-from controlplane.core.desired import DesiredState, Key, Provider, Queue, Rule, Tenant
+from controlplane.core.desired import DesiredState, Key, Provider, Queue, Rule, Tenant, Tier
 from controlplane.core.rotation import OldText
 from controlplane.core.rules import RuleSpec
 from controlplane.core.secrets import SecretRef
-from controlplane.core.spec import KeySpec, QueueSpec, TenantSpec
+from controlplane.core.spec import KeySpec, QueueSpec, TenantSpec, TierSpec
 from controlplane.store import documents, rows
 from controlplane.store.database import Connection, Database
 from controlplane.store.records import Kind
 from controlplane.store.rows import Row
 from controlplane.store.writes import provider_of
 
-Item = TypeVar("Item", Provider, Tenant, Queue, Rule, Key)
+Item = TypeVar("Item", Provider, Tenant, Queue, Rule, Key, Tier)
 
 _MOST_CHANGES = 500
 """With more objects than this to read one by one, reading everything is quicker."""
@@ -50,6 +50,7 @@ async def _everything(connection: Connection, revision: int) -> DesiredState:
         {row.name: _queue(row) for row in await rows.fetch(connection, Kind.QUEUE, "true")},
         {row.name: _key(row) for row in await rows.fetch(connection, Kind.KEY, "true")},
         {row.name: _rule(row) for row in await rows.fetch(connection, Kind.RULE, "true")},
+        {row.name: _tier(row) for row in await rows.fetch(connection, Kind.TIER, "true")},
     )
 
 
@@ -78,6 +79,7 @@ async def _updated(connection: Connection, state: DesiredState, newest: int) -> 
         _merged(state.queues, changed[Kind.QUEUE], [_queue(row) for row in await fresh(Kind.QUEUE)]),
         _merged(state.keys, changed[Kind.KEY], [_key(row) for row in await fresh(Kind.KEY)]),
         _merged(state.rules, changed[Kind.RULE], [_rule(row) for row in await fresh(Kind.RULE)]),
+        _merged(state.tiers, changed[Kind.TIER], [_tier(row) for row in await fresh(Kind.TIER)]),
     )
 
 
@@ -89,9 +91,10 @@ def _merged(before: "dict[str, Item] | object", changed: set[UUID], fresh: list[
     return kept | {item.spec.name: item for item in fresh}
 
 
-def item_of(kind: Kind, row: Row) -> Provider | Tenant | Queue | Rule | Key:
+def item_of(kind: Kind, row: Row) -> Provider | Tenant | Queue | Rule | Key | Tier:
     """A row as the pure part sees it."""
-    makers: dict[Kind, Callable[[Row], Provider | Tenant | Queue | Rule | Key]] = {
+    makers: dict[Kind, Callable[[Row], Provider | Tenant | Queue | Rule | Key | Tier]] = {
+        Kind.TIER: _tier,
         Kind.PROVIDER: provider_of,
         Kind.TENANT: _tenant,
         Kind.QUEUE: _queue,
@@ -99,6 +102,11 @@ def item_of(kind: Kind, row: Row) -> Provider | Tenant | Queue | Rule | Key:
         Kind.KEY: _key,
     }
     return makers[kind](row)
+
+
+def _tier(row: Row) -> Tier:
+    spec = cast(TierSpec, documents.bare_spec_of(Kind.TIER, row.document, row.id))
+    return Tier(row.id, spec, row.source)
 
 
 def _tenant(row: Row) -> Tenant:

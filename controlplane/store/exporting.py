@@ -6,13 +6,13 @@ from typing import Any, cast
 from controlplane.core.access import Reach
 from controlplane.core.exporting import declaration_of
 from controlplane.core.rules import RuleSpec
-from controlplane.core.spec import KeySpec, ProviderSpec, QueueSpec, TenantSpec
+from controlplane.core.spec import KeySpec, ProviderSpec, QueueSpec, TenantSpec, TierSpec
 from controlplane.store import documents, rows
 from controlplane.store.database import Connection
 from controlplane.store.reaching import found_by
 from controlplane.store.records import Kind
 
-_KINDS = (Kind.TENANT, Kind.PROVIDER, Kind.QUEUE, Kind.RULE, Kind.KEY)
+_KINDS = (Kind.TIER, Kind.TENANT, Kind.PROVIDER, Kind.QUEUE, Kind.RULE, Kind.KEY)
 Document = Mapping[str, Any]  # Any: a declaration as JSON
 
 
@@ -20,12 +20,12 @@ async def export(connection: Connection, reach: Reach | None, source: str | None
     """Everything that somebody may declare, as it would have to be declared; in the order of sources."""
     found: dict[str, dict[str, list[Document]]] = {}
     for kind in _KINDS:
-        if reach is not None and kind is Kind.TENANT:
+        if reach is not None and kind in (Kind.TIER, Kind.TENANT):
             continue  # for the platform's own people to declare
         where, values = found_by(kind, reach, to_write=True)
         for row in await rows.fetch(connection, kind, where, *values, tail="ORDER BY o.name"):
             spec = cast(
-                TenantSpec | ProviderSpec | QueueSpec | RuleSpec | KeySpec,
+                TierSpec | TenantSpec | ProviderSpec | QueueSpec | RuleSpec | KeySpec,
                 documents.spec_of(kind, row.document, row.secrets, row.id),
             )
             sections = found.setdefault(row.source, {})

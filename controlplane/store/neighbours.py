@@ -1,12 +1,13 @@
 """A declaration among those that it is enforced together with: as much of the desired state as that takes."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import cast
 from uuid import UUID
 
 from controlplane.core.abilities import Abilities
 from controlplane.core.above import platform_problems
-from controlplane.core.desired import DesiredState, Provider, Queue, Rule, Tenant
+from controlplane.core.desired import DesiredState, Provider, Queue, Rule, Tenant, Tier
 from controlplane.core.desired import Key as DesiredKey
 from controlplane.core.forwarding import Forwarding, forwarding_of
 from controlplane.core.gateways import GatewaySpec
@@ -14,7 +15,7 @@ from controlplane.core.placing import unenforceable
 from controlplane.core.rules import RuleSpec
 from controlplane.core.secrets import SecretRef
 from controlplane.core.selection import served_at
-from controlplane.core.spec import KeySpec, ProviderSpec, QueueSpec, TenantSpec
+from controlplane.core.spec import KeySpec, ProviderSpec, QueueSpec, TenantSpec, TierSpec
 from controlplane.errors import NotFound, Problem
 from controlplane.store import documents, rows
 from controlplane.store.database import Connection
@@ -31,6 +32,15 @@ _NAMED = "o.name = ANY($1)"
 
 async def among_neighbours(connection: Connection, spec: Spec, object_id: UUID) -> DesiredState:
     """The declaration as it is to be, with what its limits meet."""
+    state = await _among(connection, spec, object_id)
+    tiers = await _tiers(connection)
+    if isinstance(spec, TierSpec):
+        beside = {name: tier for name, tier in tiers.items() if tier.id != object_id}
+        tiers = {**beside, spec.name: Tier(object_id, spec)}
+    return replace(state, tiers=tiers)
+
+
+async def _among(connection: Connection, spec: Spec, object_id: UUID) -> DesiredState:
     if isinstance(spec, QueueSpec):
         used = [member.provider for member in spec.members]
         keys = await rows.fetch(connection, Kind.KEY, _OPENERS, object_id)
@@ -54,7 +64,7 @@ async def among_neighbours(connection: Connection, spec: Spec, object_id: UUID) 
     if isinstance(spec, TenantSpec):
         own = {spec.name: Tenant(object_id, spec)}
         rules = _rules(await rows.fetch(connection, Kind.RULE, "o.tenant_id = $1", object_id))
-        if not spec.limits:
+        if not spec.limits and not spec.tier:
             return DesiredState(tenants=own, rules=rules)
         found = await rows.fetch(connection, Kind.QUEUE, _TENANT_S, object_id)
         keys = await rows.fetch(connection, Kind.KEY, "o.tenant_id = $1", object_id)
@@ -66,7 +76,7 @@ async def among_neighbours(connection: Connection, spec: Spec, object_id: UUID) 
             queues=_queues(found),
             keys={spec.name: DesiredKey(object_id, spec, SecretRef("", ""))},
         )
-    if not spec.platform:
+    if isinstance(spec, GatewaySpec) and not spec.platform:
         return DesiredState()
     return DesiredState(
         providers=_providers(await rows.fetch(connection, Kind.PROVIDER, "true")),
@@ -83,6 +93,7 @@ async def new_among_neighbours(connection: Connection, queues: Mapping[str, Queu
         providers=_providers(await rows.fetch(connection, Kind.PROVIDER, _NAMED, list(used))),
         tenants=await _tenants(connection, {queue.spec.tenant for queue in queues.values()}),
         queues=queues,
+        tiers=await _tiers(connection),
     )
 
 
@@ -105,6 +116,11 @@ def unenforced_by(spec: GatewaySpec, state: DesiredState, abilities: Abilities) 
     return own or tuple(
         item for item in unenforceable(state, None, abilities, spec.platform) if item not in before
     )
+
+
+async def _tiers(connection: Connection) -> dict[str, Tier]:
+    found = await rows.fetch(connection, Kind.TIER, "true")
+    return {row.name: Tier(row.id, cast(TierSpec, _bare(Kind.TIER, row))) for row in found}
 
 
 async def _tenants(connection: Connection, names: Iterable[str | None]) -> dict[str, Tenant]:

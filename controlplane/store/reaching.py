@@ -14,6 +14,7 @@ _OWN = "o.tenant_id = $1"
 _OWN_OR_SHARED = "o.tenant_id = $1 OR o.spec->'shared' = 'true'"
 _OWNED = (Kind.PROVIDER, Kind.QUEUE, Kind.RULE, Kind.KEY)
 _READ = {
+    Kind.TIER: "o.name = (SELECT spec->>'tier' FROM tenant WHERE id = $1)",
     Kind.TENANT: "o.id = $1",
     Kind.PROVIDER: _OWN_OR_SHARED,
     Kind.QUEUE: _OWN,

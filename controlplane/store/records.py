@@ -9,15 +9,16 @@ from uuid import UUID
 
 from controlplane.core.gateways import GatewaySpec
 from controlplane.core.rules import RuleSpec
-from controlplane.core.spec import KeySpec, ProviderSpec, QueueSpec, TenantSpec
+from controlplane.core.spec import KeySpec, ProviderSpec, QueueSpec, TenantSpec, TierSpec
 
-Spec = ProviderSpec | TenantSpec | QueueSpec | RuleSpec | KeySpec | GatewaySpec
+Spec = TierSpec | ProviderSpec | TenantSpec | QueueSpec | RuleSpec | KeySpec | GatewaySpec
 S = TypeVar("S", bound=Spec)
 
 
 class Kind(StrEnum):
     """The kinds of declared objects, those that are referred to before those that refer."""
 
+    TIER = "tier"
     TENANT = "tenant"
     PROVIDER = "provider"
     QUEUE = "queue"
@@ -39,6 +40,7 @@ class Kind(StrEnum):
 
 
 _MODELS: dict[Kind, type[Spec]] = {
+    Kind.TIER: TierSpec,
     Kind.PROVIDER: ProviderSpec,
     Kind.TENANT: TenantSpec,
     Kind.QUEUE: QueueSpec,

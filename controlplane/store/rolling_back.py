@@ -24,7 +24,7 @@ from controlplane.store.rotating import last_secrets, rotated_since
 from controlplane.store.rows import Row
 from controlplane.store.writes import Change, changed_fields
 
-_KINDS = (Kind.TENANT, Kind.PROVIDER, Kind.QUEUE, Kind.RULE, Kind.KEY)
+_KINDS = (Kind.TIER, Kind.TENANT, Kind.PROVIDER, Kind.QUEUE, Kind.RULE, Kind.KEY)
 _NO_TIME = datetime.fromtimestamp(0, UTC)
 
 _FIRST_CHANGES = """

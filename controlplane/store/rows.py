@@ -30,6 +30,7 @@ _TENANT = "(SELECT t.name FROM tenant t WHERE t.id = o.tenant_id)"
 
 _PARTS = {
     Kind.PROVIDER: f"'limits', {_OWN_LIMITS}, 'tenant', {_TENANT}",
+    Kind.TIER: f"'limits', {_OWN_LIMITS}",
     Kind.TENANT: f"'limits', {_OWN_LIMITS}",
     Kind.QUEUE: f"'limits', {_OWN_LIMITS}, 'members', {_MEMBERS}, 'tenant', {_TENANT}",
     Kind.KEY: f"'limits', {_OWN_LIMITS}, 'tenant', {_TENANT}, "

@@ -77,6 +77,10 @@ class Provider(DeclaredBase, table=True):
     tenant_id: UUID | None = Field(default=None, foreign_key="tenant.id", index=True)
 
 
+class Tier(DeclaredBase, table=True):
+    """What tenants of one kind may use."""
+
+
 class Tenant(DeclaredBase, table=True):
     """A team or customer."""
 
@@ -103,7 +107,7 @@ class Member(Base, table=True):
 
 
 class DeclaredLimit(Base, table=True):
-    """A limit of a provider, tenant, queue, member, rule or key."""
+    """A limit of a tier, provider, tenant, queue, member, rule or key."""
 
     __tablename__ = "declared_limit"
     __table_args__ = (UniqueConstraint("owner_id", "position"),)

@@ -20,7 +20,7 @@ from controlplane.core.gateways import GatewaySpec
 from controlplane.core.rules import RuleSpec
 from controlplane.core.secrets import MASK
 from controlplane.core.selection import Site, unenforced
-from controlplane.core.spec import KeySpec, ProviderSpec, QueueSpec
+from controlplane.core.spec import KeySpec, ProviderSpec, QueueSpec, TierSpec
 from controlplane.errors import Conflict, InvalidSpec, PreconditionFailed, Problem
 from controlplane.store import documents, rows
 from controlplane.store.audit import Entry, add_to_audit
@@ -80,6 +80,8 @@ class Change:
         if isinstance(spec, RuleSpec) and self.reach is not None:
             await self._has_its_own_host(spec, self.reach)
         object_id = before.id if before else await self._new_id(kind, spec)
+        if before and isinstance(spec, TierSpec) and spec.name != before.name:
+            await self._must_not_be_used(kind, before)
         if before and isinstance(spec, QueueSpec) and spec.id not in (None, before.id):
             problem = Problem("id", "the id of a queue never changes", f"leave it out, or write {before.id}")
             raise InvalidSpec("this queue has another id", problems=[problem])
@@ -127,6 +129,12 @@ class Change:
 
     async def remove(self, kind: Kind, before: Row) -> None:
         """Delete an object that nothing refers to."""
+        await self._must_not_be_used(kind, before)
+        await rows.remove(self.connection, kind, before.id)
+        await self._record("delete", kind, before.id, before, None)
+
+    async def _must_not_be_used(self, kind: Kind, before: Row) -> None:
+        """Raises Conflict."""
         if users := await referrers(self.connection, kind, before.id):
             shown = ", ".join(users[:20]) + (f" and {len(users) - 20} more" if len(users) > 20 else "")
             raise Conflict(
@@ -134,8 +142,6 @@ class Change:
                 remedy=f"remove the {kind} from them first",
                 problems=[Problem("", f"used by {user}") for user in users[:20]],
             )
-        await rows.remove(self.connection, kind, before.id)
-        await self._record("delete", kind, before.id, before, None)
 
     def _with_key(self, spec: Spec, before: Row | None) -> tuple[Spec, str | None]:
         """A key that was declared without its text gets one."""

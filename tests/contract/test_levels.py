@@ -193,3 +193,17 @@ async def test_a_gateway_s_own_budget_and_a_tier_s_hold_whoever_calls(declared: 
     await declared.ready(OTHER_CHAT)
     assert await codes(declared, {}, {}, {}) == [200, 200, 429]
     assert await codes(declared, {}, {}, path=OTHER_CHAT, key=OTHER) == [200, 429]
+
+
+async def test_declared_tiers_hold_whoever_calls(declared: Declared) -> None:
+    hour = {"per": "1h"}
+    queues = [unique([], tenant="acme"), unique([], name="other")]
+    keys = [key("web", tenant="acme"), key("other", queues=["other"])]
+    tiers = [
+        {"name": "everything", "limits": [{**hour, "tokens": 30}]},
+        {"name": "pro", "limits": [{**hour, "tokens": 20}]},
+    ]
+    await declared.declare(*queues, tiers=tiers, tenants=[{"name": "acme", "tier": "pro"}], keys=keys)
+    await declared.ready(OTHER_CHAT)
+    assert await codes(declared, {}, {}, {}) == [200, 200, 429]
+    assert await codes(declared, {}, {}, path=OTHER_CHAT, key=OTHER) == [200, 429]

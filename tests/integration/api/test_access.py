@@ -44,7 +44,8 @@ async def two_tenants(api: httpx.AsyncClient) -> None:
     """acme and rival, each with a provider, a queue and a key; a rule, and a provider that all share."""
     await declare(
         api,
-        tenants=[{"name": "acme"}, {"name": "rival"}],
+        tiers=[{"name": "small"}, {"name": "rival-tier"}],
+        tenants=[{"name": "acme", "tier": "small"}, {"name": "rival", "tier": "rival-tier"}],
         providers=[
             {**PROVIDER, "shared": True},
             {**PROVIDER, "name": "platform-only"},
@@ -146,11 +147,12 @@ async def test_a_tenants_people_see_their_tenant_and_what_is_shared(api: httpx.A
     await two_tenants(api)
     async with signed(api, role="viewer", tenant="acme") as viewer:
         listed = {}
-        for plural in ("tenants", "providers", "queues", "keys"):
+        for plural in ("tiers", "tenants", "providers", "queues", "keys"):
             found = (await viewer.get(f"/api/v1/{plural}")).json()["items"]
             listed[plural] = [item["name"] for item in found]
         texts = "".join([(await viewer.get(f"/api/v1/{each}")).text for each in (*listed, "revisions")])
     assert listed == {
+        "tiers": ["small"],
         "tenants": ["acme"],
         "providers": ["acme-own", "openai-main"],
         "queues": ["acme-queue"],
@@ -166,6 +168,7 @@ ATTACKS: Mapping[str, tuple[str, str, Mapping[str, Any] | None]] = {
     "enforcement": ("GET", "/api/v1/queues/rival-queue/enforcement", None),
     "enforcement of a rule": ("GET", "/api/v1/rules/rival-rule/enforcement", None),
     "read a key": ("GET", "/api/v1/keys/rival-key", None),
+    "read a tier": ("GET", "/api/v1/tiers/rival-tier", None),
     "read the tenant": ("GET", "/api/v1/tenants/rival", None),
     "read a provider": ("GET", "/api/v1/providers/rival-own", None),
     "read the platform's provider": ("GET", "/api/v1/providers/platform-only", None),

@@ -10,6 +10,10 @@ from tests.fixtures.worlds import Ctl, World
 from tests.integration.plan.conftest import CLIENT_KEY, PROVIDER_KEY, File, declared, queue
 
 RICH: dict[str, Any] = declared(  # Any: a declaration as users write it
+    tiers=[
+        {"name": "everything", "limits": [{"tokens": 9_000_000, "per": "1h"}]},
+        {"name": "pro", "limits": [{"tokens": 9000, "per": "1h", "by": "team"}], "labels": {"sold": "yes"}},
+    ],
     tenants=[{"name": "acme", "subdomain": "acme", "tier": "pro"}],
     providers=[
         {

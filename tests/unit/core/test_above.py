@@ -250,6 +250,35 @@ def test_a_tier_s_limits_are_those_of_each_tenant_that_has_none_of_its_own() -> 
     assert "X-Sluice-Limit-Tenant" not in set_headers(result, "q.of-free")
 
 
+def test_declared_tiers_are_counted_where_the_gateway_has_none_of_its_own() -> None:
+    tiers = [
+        {"name": "everything", "limits": [{"tokens": 900, "per": "1h"}]},
+        {"name": "pro", "limits": [HOUR]},
+    ]
+    values = document(
+        tiers=tiers, tenants=[{"name": "acme", "tier": "pro"}], queues=[queue(tenant="acme"), queue(name="q")]
+    )
+    found = set_headers(compiled(values), "q.support")
+    assert (found["X-Sluice-Limit-Global"], found["X-Sluice-Limit-Tenant"]) == ("900", "100")
+    assert "X-Sluice-Limit-Tenant" not in set_headers(compiled(values), "q.q")
+    assert [line.path for line in compiled(values).report if line.queue == "support"] == [
+        "tiers.everything.limits[0]",
+        "tiers.pro.limits[0]",
+    ]
+    own = platform(limits=[{"tokens": 5, "per": "1h"}], tiers={"pro": [{"tokens": 6, "per": "1h"}]})
+    found = set_headers(compiled(values, platform=own), "q.support")
+    assert (found["X-Sluice-Limit-Global"], found["X-Sluice-Limit-Tenant"]) == ("5", "6")
+
+
+def test_a_tier_s_limits_that_no_gateway_could_count_are_problems() -> None:
+    tiers = [
+        {"name": "everything", "limits": [{**HOUR, "by": "team"}]},
+        {"name": "pro", "limits": [{**HOUR, "by": "team"}, {"requests": 5, "per": "1h"}]},
+    ]
+    fields = [problem.field for problem in compiled(document(tiers=tiers)).problems]
+    assert fields == ["tiers.everything.limits[0].by", "tiers.pro.limits[1].requests"]
+
+
 def test_a_gateway_s_limits_that_it_could_not_count_are_refused() -> None:
     found = platform_problems(
         platform(limits=[{**HOUR, "by": "key"}], tiers={"pro": [{"usd": 1, "per": "1d"}]})

@@ -27,7 +27,8 @@ def test_an_unknown_field_is_answered_with_the_nearest_known_one() -> None:
 def test_an_unknown_field_like_no_other_is_answered_with_all_known_ones() -> None:
     found = problems(Document, {"zzz": 1})
     assert (
-        found["zzz"].remedy == "remove it; known are keys, providers, queues, rules, source, tenants, version"
+        found["zzz"].remedy
+        == "remove it; known are keys, providers, queues, rules, source, tenants, tiers, version"
     )
 
 
