@@ -36,7 +36,9 @@ def test_every_item_is_what_the_whole_list_holds(
     assert taken(text) == [(body, body) for body in bodies]
 
 
-@pytest.mark.parametrize("text", ['{"list":{},"total":0}', '{"list":[]}', '{ "total" : 0 }', '{"list":null}'])
+@pytest.mark.parametrize(
+    "text", ['{"list":{},"total":0}', '{"list":[]}', '{ "total" : 0, "list" : [ ] }', '{"list":null}']
+)
 def test_an_empty_list_may_be_written_in_several_ways(text: str) -> None:
     assert taken(text) == []
 
@@ -52,6 +54,7 @@ def test_an_empty_list_may_be_written_in_several_ways(text: str) -> None:
         '{"list":[{}]}',
         '{"list":[1]}',
         '{"a" 1}',
+        '{"total":0}',
     ],
 )
 def test_what_is_no_list_is_told(text: str) -> None:

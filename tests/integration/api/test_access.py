@@ -41,7 +41,7 @@ async def declare(api: httpx.AsyncClient, **sections: Any) -> None:
 
 
 async def two_tenants(api: httpx.AsyncClient) -> None:
-    """acme and rival, each with a provider, a queue and a key; a rule, and a provider that all share."""
+    """acme and rival, each with a tier, a provider, a queue and a key; a rule, a provider for all."""
     await declare(
         api,
         tiers=[{"name": "small"}, {"name": "rival-tier"}],
