@@ -3,14 +3,15 @@
 import asyncio
 import hashlib
 import re
-from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping
+from functools import partial
 
 import httpx
 
 from controlplane.core.diff import LiveObject
-from controlplane.core.objects import Body, GatewayObject, Json, Kind, ObjectKey
+from controlplane.core.objects import Body, GatewayObject, Kind, ObjectKey
 from controlplane.errors import GatewayRefused, GatewayUnavailable
-from controlplane.gateway.client import AdminClient, json_of, strange
+from controlplane.gateway.client import AdminClient, json_of, refused, strange, without_json
 from controlplane.gateway.driver import IN_FLIGHT, Capabilities
 from controlplane.gateway.lists import PackedBody, listed
 from controlplane.gateway.schema import SchemaSet
@@ -47,8 +48,8 @@ class ApisixAdmin:
         stamps = Stamps()
         found: dict[ObjectKey, LiveObject] = {}
         for kind in _LISTED:
-            for value, body in await self._list(kind.value, stamps):
-                key = ObjectKey(kind, str(value[_NAME_FIELD.get(kind, "id")]))
+            for name, body in (await self._list(kind.value, _NAME_FIELD.get(kind, "id"), stamps)).items():
+                key = ObjectKey(kind, name)
                 found[key] = LiveObject(key, body)
         consumers = [key.id for key in found if key.kind is Kind.CONSUMER]
         gate = asyncio.Semaphore(IN_FLIGHT)
@@ -61,11 +62,11 @@ class ApisixAdmin:
     async def stamp(self) -> str | None:
         stamps, gate = Stamps(), asyncio.Semaphore(IN_FLIGHT)
         try:
-            consumers = [value for value, _ in await self._list(Kind.CONSUMER.value, stamps)]
+            consumers = await self._list(Kind.CONSUMER.value, "username", stamps)
             paths = [kind.value for kind in _LISTED if kind is not Kind.CONSUMER]
-            paths += [f"consumers/{value['username']}/credentials" for value in consumers]
+            paths += [f"consumers/{name}/credentials" for name in consumers]
             await asyncio.gather(*(self._stamp(path, stamps, gate) for path in paths))
-        except (httpx.TransportError, GatewayUnavailable, GatewayRefused, KeyError):
+        except (httpx.TransportError, GatewayUnavailable, GatewayRefused):
             return None
         return str(stamps)
 
@@ -129,7 +130,8 @@ class ApisixAdmin:
         """Stamp a list as it comes in, without ever holding the whole of it."""
         async with gate, self._client.http.stream("GET", path) as response:
             if response.is_success:
-                await stamps.stream(path, response.aiter_bytes())
+                async for _ in stamps.watched(path, response.aiter_bytes()):
+                    pass
             elif response.status_code != httpx.codes.NOT_FOUND:
                 raise strange(path)
 
@@ -137,9 +139,9 @@ class ApisixAdmin:
         self, consumer: str, gate: asyncio.Semaphore, stamps: "Stamps"
     ) -> list[LiveObject]:
         async with gate:
-            values = await self._list(f"consumers/{consumer}/credentials", stamps)
-            keys = [(ObjectKey(Kind.CREDENTIAL, f"{consumer}/{value['id']}"), body) for value, body in values]
-        return [LiveObject(key, body) for key, body in keys]
+            bodies = await self._list(f"consumers/{consumer}/credentials", "id", stamps)
+        keys = {ObjectKey(Kind.CREDENTIAL, f"{consumer}/{name}"): body for name, body in bodies.items()}
+        return [LiveObject(key, body) for key, body in keys.items()]
 
     async def _find(self, key: ObjectKey) -> LiveObject | None:
         try:
@@ -152,24 +154,31 @@ class ApisixAdmin:
             raise strange(key.path)
         return LiveObject(key, reply["value"])
 
-    async def _list(self, path: str, stamps: "Stamps") -> Iterator[tuple[dict[str, Json], PackedBody]]:
-        """The objects of a list, one by one."""
+    async def _list(self, path: str, name_field: str, stamps: "Stamps") -> dict[str, PackedBody]:
+        """The objects of a list by their names, taken one by one while it comes in."""
+        found: dict[str, PackedBody] = {}
+
+        async def take(response: httpx.Response) -> None:
+            found.clear()
+            async for value, body in listed(stamps.watched(path, response.aiter_bytes())):
+                found[str(value[name_field])] = body
+
         try:
-            response = await self._client.request("GET", path)
-        except GatewayRefused as refused:
-            if refused.status == httpx.codes.NOT_FOUND:  # nothing of the kind was ever made
-                return iter(())
-            raise
-        stamps.add(path, response.content)
-        return _each(response)
+            response = await self._client.taken(path, partial(_taken, take))
+        except (KeyError, TypeError):
+            raise strange(path) from None
+        if response.is_success:
+            return found
+        if response.status_code == httpx.codes.NOT_FOUND:  # nothing of the kind was ever made
+            return {}
+        raise refused("GET", path, response)
 
 
-def _each(response: httpx.Response) -> Iterator[tuple[dict[str, Json], PackedBody]]:
+async def _taken(take: Callable[[httpx.Response], Awaitable[None]], response: httpx.Response) -> None:
     try:
-        yield from listed(response.content)
-    except (AttributeError, KeyError, TypeError, ValueError):
-        json_of(response)
-        raise strange(response.url.path) from None
+        await take(response)
+    except ValueError:
+        raise without_json(response) from None
 
 
 class Stamps:
@@ -178,13 +187,12 @@ class Stamps:
     def __init__(self) -> None:
         self._by_path: dict[str, str] = {}
 
-    def add(self, path: str, content: bytes) -> None:
-        self._by_path[path] = hashlib.blake2b(content).hexdigest()
-
-    async def stream(self, path: str, chunks: AsyncIterator[bytes]) -> None:
+    async def watched(self, path: str, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        """The same chunks; once all are through, the list has its digest."""
         digest = hashlib.blake2b()
         async for chunk in chunks:
             digest.update(chunk)
+            yield chunk
         self._by_path[path] = digest.hexdigest()
 
     def __str__(self) -> str:

@@ -77,11 +77,29 @@ class AdminClient:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         if content is not None:
             named["Content-Type"] = "application/json"
+        return await self._patiently(method, path, lambda: self._send(method, path, content, named))
+
+    async def taken(self, path: str, take: Callable[[httpx.Response], Awaitable[None]]) -> httpx.Response:
+        """What the gateway answers to a GET when it is well; `take` reads a success while it comes in.
+
+        Where it breaks off, `take` is called anew for the next attempt.
+        """
+
+        async def attempt() -> httpx.Response:
+            async with self.http.stream("GET", path) as response:
+                await (take(response) if response.is_success else response.aread())
+                return response
+
+        return await self._patiently("GET", path, attempt)
+
+    async def _patiently(
+        self, method: str, path: str, send: Callable[[], Awaitable[httpx.Response]]
+    ) -> httpx.Response:
         for attempt in range(self.retry.attempts):
             if attempt:
                 await self.sleep(self.retry.wait_s(attempt - 1, self._chance()))
             try:
-                response = await self._send(method, path, content, named)
+                response = await send()
             except httpx.TransportError as error:
                 trouble = f"{type(error).__name__}: {error}"
                 continue
@@ -143,10 +161,14 @@ def json_of(response: httpx.Response) -> Any:  # Any: JSON of the gateway
     try:
         return response.json()
     except ValueError:
-        raise GatewayUnavailable(
-            f"{response.url.path} answered {response.status_code} without JSON",
-            remedy="check that the address is that of an APISIX Admin API",
-        ) from None
+        raise without_json(response) from None
+
+
+def without_json(response: httpx.Response) -> GatewayUnavailable:
+    return GatewayUnavailable(
+        f"{response.url.path} answered {response.status_code} without JSON",
+        remedy="check that the address is that of an APISIX Admin API",
+    )
 
 
 def refused(method: str, path: str, response: httpx.Response) -> GatewayRefused:

@@ -2,7 +2,8 @@
 
 import json
 import re
-from collections.abc import ItemsView, Iterator, Mapping
+from codecs import getincrementaldecoder
+from collections.abc import AsyncIterator, ItemsView, Iterator, Mapping
 from typing import Any
 
 import orjson
@@ -56,50 +57,101 @@ def unpacked(text: bytes) -> Any:  # Any: JSON of the gateway
         return json.loads(text)
 
 
-def listed(content: bytes) -> Iterator[tuple[dict[str, Any], PackedBody]]:  # Any: JSON of the gateway
-    """Each item's value, and the same packed. Raises ValueError, KeyError or TypeError for no list."""
-    text = content.decode()
-    for start, item, end in _items(text):
-        yield dict(item["value"]), PackedBody(text[start:end].encode())
+async def listed(
+    chunks: AsyncIterator[bytes],
+) -> AsyncIterator[tuple[dict[str, Any], PackedBody]]:  # Any: JSON of the gateway
+    """Each item's value, and the same packed, while the list comes in; all of it is taken in.
+
+    Raises ValueError, KeyError or TypeError for no list.
+    """
+    text = _Incoming(chunks)
+    if await text.sign() != "{":
+        await text.value()
+        raise TypeError("what was written is no object")
+    async for item, packed in _items(text):
+        yield item["value"], PackedBody(packed.encode())
+    while await text.more():
+        pass
 
 
-def _items(text: str) -> Iterator[tuple[int, Any, int]]:
-    """The items of the field `list` of an object, each with where it begins and ends."""
-    at = _sign(text, 0, "{")
+async def _items(text: "_Incoming") -> AsyncIterator[tuple[Any, str]]:
+    """The items of the field `list` of an object, each with how it is written."""
+    text.skip()
     there = False
-    while text[at : at + 1] != "}":
-        name, at = _DECODER.raw_decode(text, at)
-        at = _sign(text, at, ":")
+    while await text.sign() != "}":
+        name, _ = await text.value()
+        await text.past(":")
         there = there or name == "list"
-        if name == "list" and text[at : at + 1] == "[":
-            at = _space(text, at + 1)
-            while text[at : at + 1] != "]":
-                item, end = _DECODER.raw_decode(text, at)
-                yield at, item, end
-                at = _next(text, end, "]")
-            at += 1
+        if name == "list" and await text.sign() == "[":
+            text.skip()
+            while await text.sign() != "]":
+                yield await text.value()
+                await text.past_comma_or("]")
+            text.skip()
         else:
-            value, at = _DECODER.raw_decode(text, at)
+            value, _ = await text.value()
             if name == "list" and value:  # Lua writes an empty list as an empty object
                 raise TypeError("the list is none")
-        at = _next(text, at, "}")
+        await text.past_comma_or("}")
     if not there:
         raise KeyError("list")  # something else than an Admin API says that all is well
 
 
-def _next(text: str, at: int, end: str) -> int:
-    """Past a comma, or at the end."""
-    at = _space(text, at)
-    return at if text[at : at + 1] == end else _sign(text, at, ",")
+class _Incoming:
+    """JSON that comes in bit by bit, of which no more is kept than the value that is being read."""
 
+    def __init__(self, chunks: AsyncIterator[bytes]) -> None:
+        self._chunks = chunks
+        self._decoder = getincrementaldecoder("utf-8")()
+        self._text = ""
+        self._at = 0
 
-def _sign(text: str, at: int, sign: str) -> int:
-    at = _space(text, at)
-    if text[at : at + 1] != sign:
-        raise ValueError(f"there is no {sign} where it should be")
-    return _space(text, at + 1)
+    async def more(self, wanted: int = 1) -> bool:
+        """Take in so many characters more, or what is left; whether there was anything."""
+        parts, length = [self._text[self._at :]], 0
+        while length < wanted:
+            chunk = await anext(self._chunks, None)
+            parts.append(self._decoder.decode(chunk or b"", final=chunk is None))
+            length += len(parts[-1])
+            if chunk is None:
+                break
+        self._text, self._at = "".join(parts), 0
+        return length > 0
 
+    async def value(self) -> tuple[Any, str]:
+        """The value that comes next, and how it is written. Raises ValueError."""
+        await self.sign()
+        while True:
+            try:
+                found, end = _DECODER.raw_decode(self._text, self._at)
+            except ValueError:
+                # Twice as much each time: a long value is not read over and over.
+                if await self.more(len(self._text) - self._at + 1):
+                    continue
+                raise
+            if end == len(self._text) and await self.more():
+                continue  # a number may go on
+            begin, self._at = self._at, end
+            return found, self._text[begin:end]
 
-def _space(text: str, at: int) -> int:
-    found = _SPACE.match(text, at)
-    return found.end() if found else at
+    async def sign(self) -> str:
+        """What comes next but for space; nothing at the end."""
+        while True:
+            found = _SPACE.match(self._text, self._at)
+            self._at = found.end() if found else self._at
+            if self._at < len(self._text) or not await self.more():
+                return self._text[self._at : self._at + 1]
+
+    def skip(self) -> None:
+        """Past the sign that was seen."""
+        self._at += 1
+
+    async def past(self, wanted: str) -> None:
+        if await self.sign() != wanted:
+            raise ValueError(f"there is no {wanted} where it should be")
+        self.skip()
+
+    async def past_comma_or(self, end: str) -> None:
+        """Past a comma, or at the end."""
+        if await self.sign() != end:
+            await self.past(",")
