@@ -36,6 +36,7 @@ from controlplane.api.service import Service
 from controlplane.api.sign_in import IdentityProvider, SignIn, sign_in_router
 from controlplane.api.state import state_router
 from controlplane.api.telling import Telling
+from controlplane.api.uses import AskedToTell, uses_router
 from controlplane.api.validation import validation_router
 from controlplane.api.validators import Validators, validators_client
 from controlplane.clock import SystemClock
@@ -94,7 +95,10 @@ def create_app(
     told = Telling(telling)
     sign_in = SignIn(IdentityProvider.of(settings), settings.browser_url.startswith("https:"))
     app = Litestar(
-        route_handlers=[*protected, sign_in_router(), health_router(), openapi_router(), validation_router()],
+        route_handlers=[
+            *(*protected, sign_in_router(), health_router(), openapi_router()),
+            *(validation_router(), uses_router()),
+        ],
         exception_handlers={
             SluiceError: on_sluice_error,
             HTTPException: on_http_error,
@@ -111,6 +115,8 @@ def create_app(
                 "known": KnownDeclarations(),
                 "validators": Validators(asking),
                 "telling": told,
+                "asked_to_tell": AskedToTell(settings),
+                "clock": SystemClock(),
             }
         ),
         logging_config=None,

@@ -52,7 +52,7 @@ class Settings(BaseModel):
     validation_url: str | None = Field(
         None,
         pattern=r"^https?://[^?#]+$",
-        description="where gateways reach the service to ask external validators",
+        description="where gateways reach the service, to ask external validators and to tell of calls",
     )
 
     gateway_files: Path | None = Field(
@@ -92,6 +92,11 @@ class Settings(BaseModel):
     def browser_url(self) -> str:
         """Where browsers find the service."""
         return self.public_url or f"http://{self.host}:{self.service_port}"
+
+    @property
+    def gateways_url(self) -> str:
+        """Where gateways find the service."""
+        return self.validation_url or self.browser_url
 
     @property
     def service_url(self) -> str:

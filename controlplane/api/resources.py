@@ -11,11 +11,13 @@ from controlplane.api.bodies import PATCH_TYPES, AnyRequest, read_json
 from controlplane.api.compat.handlers import create_older_tenant, is_older_tenant
 from controlplane.api.queries import flag, list_query, only, wanted_versions
 from controlplane.api.service import service_of
+from controlplane.api.uses import AskedToTell
 from controlplane.api.views import Shown, gateway_view, object_view, reply
 from controlplane.core.access import Permission
+from controlplane.core.gateways import GatewaySpec
 from controlplane.errors import Forbidden
 from controlplane.store.documents import validated
-from controlplane.store.records import Kind, Stored, Written
+from controlplane.store.records import Kind, Spec, Stored, Written
 
 PREFIX = "/api/v1"
 _NEVER = -1
@@ -80,6 +82,7 @@ class _Handlers:
         if self._kind is Kind.TENANT and is_older_tenant(values):
             return await create_older_tenant(request, values)
         spec = validated(self._kind, values)
+        _can_be_told(request, spec)
         service = service_of(request)
         written = await service.store.create(self._kind, spec, author_of(request))
         service.wake()
@@ -101,6 +104,7 @@ class _Handlers:
     async def replace(self, request: AnyRequest, ref: FromPath[str]) -> Response[bytes]:
         only(request, ())
         spec = validated(self._kind, await read_json(request))
+        _can_be_told(request, spec)
         service = service_of(request)
         written = await service.store.replace(
             self._kind, ref, spec, author_of(request), await version_wanted(request, self._kind, ref)
@@ -111,6 +115,9 @@ class _Handlers:
     async def patch(self, request: AnyRequest, ref: FromPath[str]) -> Response[bytes]:
         only(request, ())
         changes = await read_json(request, types=PATCH_TYPES)
+        if self._kind is Kind.GATEWAY:
+            asked: AskedToTell = request.app.state.asked_to_tell
+            await asked.check(request, ref, changes)
         service = service_of(request)
         written = await service.store.patch(
             self._kind, ref, changes, author_of(request), await version_wanted(request, self._kind, ref)
@@ -138,3 +145,10 @@ class _Handlers:
             return object_view(stored)
         status = await service_of(request).store.gateway_status(stored.id)
         return gateway_view(stored, status, whole=principal_of(request).reach is None)
+
+
+def _can_be_told(request: AnyRequest, spec: Spec) -> None:
+    """Raises InvalidSpec where a gateway is asked to tell what it has no way to tell."""
+    if isinstance(spec, GatewaySpec):
+        asked: AskedToTell = request.app.state.asked_to_tell
+        asked.judge(spec.last_used, spec.admin_url)

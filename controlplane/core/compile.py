@@ -28,6 +28,7 @@ from controlplane.core.contexts import (
     CounterStore,
     CredentialContext,
     Labels,
+    Pins,
     PolicyContext,
     RouteContext,
     RuleServiceContext,
@@ -45,6 +46,7 @@ from controlplane.core.objects import (
     OWNER_LABEL,
     SOURCE_LABEL,
     GatewayObject,
+    Json,
     Kind,
     ObjectKey,
 )
@@ -64,6 +66,7 @@ from controlplane.core.rule_contexts import FORWARDING_SERVICE, RuleCompiler
 from controlplane.core.secrets import Secret
 from controlplane.core.selection import served_at
 from controlplane.core.spec import MemberSpec
+from controlplane.core.uses import UsesAddress, uses_logger
 from controlplane.core.validation import ValidationAddress, validation_problems
 from controlplane.errors import Problem
 
@@ -84,6 +87,8 @@ class Target:
     """Where it asks for external validators."""
     labels: Mapping[str, str] = field(default_factory=dict)
     """What queues select it by."""
+    uses: UsesAddress | None = None
+    """Where it tells when keys were used, if it is asked to."""
 
     def hosts(self, tenant: str | None, desired: DesiredState) -> list[str]:
         """The hosts under which what a tenant owns is served; none means every host."""
@@ -162,7 +167,7 @@ class Compiler:
         return [self._service(meter) for meter in meters]
 
     def _service(self, meter: Meter) -> Context:
-        rules = [slot.rule for slot in SLOTS]
+        rules, uses = [slot.rule for slot in SLOTS], self._uses()
         return ServiceContext(
             ObjectKey(Kind.SERVICE, service_id(meter)),
             self._labels(OWN_SOURCE),
@@ -174,8 +179,12 @@ class Compiler:
             strip_headers=self._renderer.text("lua/strip_headers.lua"),
             retry_after=self._renderer.text("lua/retry_after.lua"),
             rejection=REJECTION,
-            pins={("plugins", "ai-rate-limiting", "rules"): rules},
+            uses=uses,
+            pins={("plugins", "ai-rate-limiting", "rules"): rules, **_pinned(uses)},
         )
+
+    def _uses(self) -> Mapping[str, Json] | None:
+        return None if self._target.uses is None else uses_logger(self._target.uses)
 
     def _validation_problems(self, desired: DesiredState) -> Iterator[Problem]:
         for name, rule in desired.rules.items():
@@ -184,12 +193,15 @@ class Compiler:
 
     def forwarding_service(self) -> list[Context]:
         """The service that all forwarding rules share."""
+        uses = self._uses()
         service = RuleServiceContext(
             ObjectKey(Kind.SERVICE, FORWARDING_SERVICE),
             self._labels(OWN_SOURCE),
             EVERY_RULE,
             strip_headers=self._renderer.text("lua/strip_headers.lua"),
             retry_after=self._renderer.text("lua/retry_after.lua"),
+            uses=uses,
+            pins=_pinned(uses),
         )
         return [service]
 
@@ -317,6 +329,11 @@ class Compiler:
     def _labels(self, source: str, name: str | None = None) -> Labels:
         labels = {OWNER_LABEL: self._target.owner, SOURCE_LABEL: source}
         return labels if name is None else {**labels, NAME_LABEL: name}
+
+
+def _pinned(uses: Mapping[str, Json] | None) -> Pins:
+    """Templates of an operator may have an http-logger of their own where keys' uses are not told."""
+    return {} if uses is None else {("plugins", "http-logger"): uses}
 
 
 _FUNCTION = ("plugins", "serverless-pre-function")

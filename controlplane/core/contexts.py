@@ -78,6 +78,8 @@ class ServiceContext(Context):
     strip_headers: str
     retry_after: str
     rejection: str
+    uses: Mapping[str, Any] | None = None  # Any: the configuration of a plugin
+    """How the gateway tells when keys were used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +133,8 @@ class RuleServiceContext(Context):
 
     strip_headers: str
     retry_after: str
+    uses: Mapping[str, Any] | None = None  # Any: the configuration of a plugin
+    """How the gateway tells when keys were used."""
 
     @property
     def template(self) -> str:

@@ -101,6 +101,9 @@ class GatewaySpec(Declared):
     drift: Drift = Drift.HEAL
     """What happens when somebody edits one of our objects by hand: `heal` puts it back, `report` leaves it
     and says so in the gateway's status, in plans and in the metrics until somebody applies."""
+    last_used: StrictBool = False
+    """Whether it tells when keys were used: for an APISIX, which does not by itself. It sends the service the
+    name and the time of each call with a key, in batches."""
     enabled: StrictBool = True
     """False leaves the gateway as it is."""
 

@@ -14,6 +14,7 @@ from controlplane.core.compile import Compiler, Target
 from controlplane.core.memory import Memory
 from controlplane.core.render import Renderer
 from controlplane.core.secrets import SecretRef
+from controlplane.core.uses import UsesAddress
 from controlplane.core.validation import VALIDATION, ValidationAddress
 from controlplane.gateway.making import driver_of
 from controlplane.gateway.yaml_file import FilePlace
@@ -43,13 +44,14 @@ def pass_maker(settings: Settings, store: Store, work: ReconcilingStore, clock: 
     """What makes the passes over each gateway."""
     renderer = Renderer(FileSystemLoader(TEMPLATES))
     replica = f"{socket.gethostname()}:{os.getpid()}"
-    validation = ValidationAddress(settings.validation_url or settings.browser_url, _token_of(store.sealer))
+    validation = ValidationAddress(settings.gateways_url, _token_of(store.sealer))
     memories: WeakValueDictionary[tuple[UUID, int], Memory] = WeakValueDictionary()
 
     def make_pass(record: GatewayRecord, may_write: Callable[[], bool]) -> GatewayPass:
         target = Target(
             *(settings.owner, record.counters, settings.base_domain, record.platform, validation),
             labels=record.labels,
+            uses=_uses_address(settings.gateways_url, record, store.sealer) if record.last_used else None,
         )
         return GatewayPass(
             record=record,
@@ -71,6 +73,10 @@ def pass_maker(settings: Settings, store: Store, work: ReconcilingStore, clock: 
         )
 
     return make_pass
+
+
+def _uses_address(service: str, record: GatewayRecord, sealer: Sealer) -> UsesAddress:
+    return UsesAddress.of(service, record.id, sealer.fingerprint(sealer.uses_token(record.id)))
 
 
 def _token_of(sealer: Sealer) -> Callable[[UUID], SecretRef]:

@@ -1,6 +1,7 @@
 """What the REST API asks of the store."""
 
 from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -54,6 +55,15 @@ class DeclaredStore(Protocol):
 
     def validation_token(self, rule: UUID) -> str:
         """What gateways prove themselves with when they ask about calls of a rule."""
+
+    def uses_token(self, gateway: UUID) -> str:
+        """What a gateway proves itself with when it tells of uses of keys."""
+
+    async def note_uses(self, gateway: UUID, uses: Mapping[UUID, datetime]) -> None:
+        """Keep when keys were used, as a gateway tells it; a key that is gone is left out.
+
+        Raises NotFound where the gateway is not asked to tell.
+        """
 
     async def forwarding(self, rule: UUID) -> Forwarding:
         """A rule with what its tenant requires. Raises NotFound."""

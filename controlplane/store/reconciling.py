@@ -17,6 +17,7 @@ from controlplane.core.objects import ObjectKey
 from controlplane.core.platform import NO_PLATFORM, Platform
 from controlplane.core.secrets import SecretRef
 from controlplane.core.selection import Site
+from controlplane.core.uses import USES
 from controlplane.core.validation import VALIDATION
 from controlplane.errors import CannotUnseal
 from controlplane.store import documents, drift, rows
@@ -56,6 +57,8 @@ class GatewayRecord:
     """What it is declared to have beyond a stock APISIX."""
     file: str | None = None
     """The name of its file, where that is what is written."""
+    last_used: bool = False
+    """Whether it is to tell when keys were used."""
 
     @property
     def site(self) -> Site:
@@ -137,6 +140,7 @@ class ReconcilingStore:
             kind=declared.kind,
             plugins=declared.plugins,
             file=declared.file,
+            last_used=declared.last_used,
         )
 
     async def unseal(self, names: Iterable[str]) -> Mapping[str, str]:
@@ -147,6 +151,9 @@ class ReconcilingStore:
             kind, object_id, what = name.split("/")
             if what == VALIDATION:
                 texts[name] = self._sealer.validation_token(UUID(object_id))
+                continue
+            if what == USES:
+                texts[name] = self._sealer.uses_token(UUID(object_id))
                 continue
             wanted.setdefault(Kind(kind), set()).add(UUID(object_id))
         async with self._database.connection() as connection:

@@ -41,6 +41,7 @@ class Sealer:
         self._lookup_key = _derive(master_key, "api key look-up")
         self._audit_key = _derive(master_key, "audit")
         self._validation_key = _derive(master_key, "validation")
+        self._uses_key = _derive(master_key, "uses")
         self._random_bytes = random_bytes
 
     @classmethod
@@ -90,6 +91,10 @@ class Sealer:
     def validation_token(self, rule: UUID) -> str:
         """What gateways prove themselves with when they ask about calls of a rule."""
         return hmac.new(self._validation_key, rule.bytes, hashlib.sha256).hexdigest()
+
+    def uses_token(self, gateway: UUID) -> str:
+        """What a gateway proves itself with when it tells of uses of keys."""
+        return hmac.new(self._uses_key, gateway.bytes, hashlib.sha256).hexdigest()
 
     def audit_digest(self, content: str) -> str:
         """What vouches for an audit row; nobody makes one without the master key."""

@@ -18,6 +18,7 @@ from controlplane.core.objects import ObjectKey, resolve
 from controlplane.core.plan import Action, plan_against_live
 from controlplane.core.platform import NO_PLATFORM, Platform
 from controlplane.core.secrets import SecretRef
+from controlplane.core.uses import UsesAddress
 from controlplane.core.validation import ValidationAddress
 from controlplane.gateway.apisix import ApisixAdmin
 from controlplane.gateway.client import AdminClient
@@ -57,6 +58,7 @@ class Declared:
         *queues: dict[str, Any],
         platform: Platform = NO_PLATFORM,
         service: str | None = None,
+        uses: UsesAddress | None = None,
         **parts: Any,
     ) -> None:
         """Compile, plan against what is there, check against its schemas, write."""
@@ -65,7 +67,7 @@ class Declared:
         names = [item["name"] for item in queues]
         keys = [{"name": "web", "queues": names}, {"name": "other"}]
         values = {"providers": [account], "queues": list(queues), "keys": keys, **parts}
-        result = compiled(document(**values), self.counters, abilities, platform, _validation(service))
+        result = compiled(document(**values), self.counters, abilities, platform, _validation(service), uses)
         assert result.problems == ()
         assert await self.admin.check(result.objects) == {}
         texts = {
@@ -75,6 +77,7 @@ class Declared:
             "redis": self.redis_password,
             "rule/weather": "target-secret",
             "validation": PROOF,
+            "uses": PROOF,
         }
         live = await self.admin.read()
         plan = plan_against_live(result.objects, live, {}, owner="sluice", digest=_digest(texts))
