@@ -46,6 +46,7 @@ from controlplane.logs import configure_logging, request_log, where
 from controlplane.reconciler.planning import Planner
 from controlplane.reconciler.wiring import make_reconciling
 from controlplane.settings import Settings
+from controlplane.spare_memory import spare_memory
 from controlplane.store.api import DeclaredStore
 from controlplane.store.bootstrap import ensure_default_gateway
 from controlplane.store.records import Kind
@@ -186,7 +187,10 @@ async def serve(settings: Settings) -> None:
     async with open_store(settings) as store, open_store(settings) as own_store:
         await ensure_default_gateway(store, settings)
         reconciler, planner = make_reconciling(settings, own_store, SystemClock())
-        app = create_app(settings, store, background=[reconciler.run], wake=reconciler.wake, planner=planner)
+        background = [reconciler.run]
+        if spare := spare_memory():
+            background.append(spare.run)
+        app = create_app(settings, store, background=background, wake=reconciler.wake, planner=planner)
         config = uvicorn.Config(
             app,
             host=settings.host,
