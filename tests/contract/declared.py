@@ -40,7 +40,7 @@ TARGETS = [
     ),
 ]
 WEB, OTHER = "sk-contract-web-0001", "sk-contract-other-01"
-PROOF = "what-a-gateway-proves-itself-with"
+PROOF, USES_PROOF = "what-a-gateway-asks-with", "what-a-gateway-tells-with"
 
 
 @dataclass
@@ -77,7 +77,7 @@ class Declared:
             "redis": self.redis_password,
             "rule/weather": "target-secret",
             "validation": PROOF,
-            "uses": PROOF,
+            "uses": USES_PROOF,
         }
         live = await self.admin.read()
         plan = plan_against_live(result.objects, live, {}, owner="sluice", digest=_digest(texts))

@@ -12,7 +12,7 @@ from controlplane.core.admission import key_of_consumer
 from controlplane.core.desired import derived_id
 from controlplane.core.secrets import SecretRef
 from controlplane.core.uses import UsesAddress
-from tests.contract.declared import CHAT, OTHER, PROOF, Declared, unique
+from tests.contract.declared import CHAT, OTHER, USES_PROOF, Declared, unique
 from tests.contract.test_rules import call
 from tests.fixtures.http_api import HttpApi, http_api
 from tests.fixtures.services import until
@@ -61,7 +61,7 @@ async def test_it_tells_the_key_and_the_moment_of_a_call_and_nothing_of_one_with
     assert {key_of_consumer(entry["consumer"]) for entry in found} == {WEB_ID}
     assert all(entry.keys() <= {"consumer", "at", "route_id", "service_id"} for entry in found)
     assert all(began - 60 < float(entry["at"]) < time.time() + 60 for entry in found)
-    assert {asked.headers["authorization"] for asked in service.requests} == {f"Bearer {PROOF}"}
+    assert {asked.headers["authorization"] for asked in service.requests} == {f"Bearer {USES_PROOF}"}
     assert not any(text in str(service.requests) for text in ("sk-contract", "sk-nobody", "of-the-caller"))
 
 
