@@ -17,7 +17,8 @@ from controlplane.store.store import Store
 from tests.fixtures.services import TOKEN, client
 
 OPEN = {"/health/live", "/health/ready", "/api/openapi.json", "/auth/oidc", "/auth/oidc/callback"} | {
-    # For gateways, which prove themselves with a token of the rule.
+    # For gateways, which prove themselves with a token of the rule, or of their own.
+    "/internal/gateways/{gateway}/uses",
     "/internal/rules/{rule}/finished",
     "/internal/rules/{rule}/validate",
 }
