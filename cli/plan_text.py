@@ -147,7 +147,7 @@ def _rest(items: Sequence[Value]) -> Iterator[str]:
 def _enforcement(lines: Sequence[Value]) -> str:
     rows = [
         [
-            f"{line['queue'] or 'rule ' + line['rule']} {line['path']}",
+            " ".join(filter(None, (line["queue"], line["rule"] and f"rule {line['rule']}", line["path"]))),
             line["limit"],
             f"{line['mechanism']} on {line['object']}",
             line["shared_with"],

@@ -35,11 +35,11 @@ def validate(
     named = [*(file or ()), *(files or ())]
     declaration = read_declaration(named, os.environ, literal_secrets=allow_literal_secrets)
     wanted = declare(declaration.document, DesiredState(), lambda _: "")
+    for found in declared_elsewhere(wanted):
+        say(f"note: {declaration.placed(found)}")
     problems = [declaration.placed(found) for found in unenforceable(wanted.state, abilities=OURS)]
     if problems:
         raise InvalidSpec(f"{declaration.file} declares what cannot be enforced", problems=problems)
-    for found in declared_elsewhere(wanted):
-        say(f"note: {declaration.placed(found)}")
     say(f"{declaration.file} is valid")
 
 
@@ -49,4 +49,7 @@ def declared_elsewhere(wanted: "Wanted") -> "Iterator[Problem]":
     from controlplane.errors import Problem
 
     for found in dangling(wanted.changes, (wanted.state,)):
-        yield Problem(found.field, f"{found.message} here", "the service must know it by then")
+        meant = found.remedy if found.remedy and found.remedy.startswith("did you mean") else None
+        elsewhere = "the service must know it by then"
+        remedy = f"{meant} otherwise {elsewhere}" if meant else elsewhere
+        yield Problem(found.field, f"{found.message} here", remedy)

@@ -5,7 +5,7 @@ from collections.abc import Collection
 from datetime import datetime
 
 from controlplane.api.bodies import AnyRequest
-from controlplane.core.problems import nearest
+from controlplane.core.problems import meant_by
 from controlplane.core.text import visible
 from controlplane.errors import InvalidRequest, Problem
 from controlplane.store.records import Kind, Query
@@ -27,9 +27,9 @@ def only(request: AnyRequest, known: Collection[str]) -> dict[str, str]:
     values: dict[str, str] = {}
     for name, value in request.query_params.multi_items():
         if name not in known:
-            meant = nearest(name, sorted(known))
-            remedy = f"did you mean {meant}?" if meant else "remove it"
-            raise wrong(visible(name), "is no parameter of this address", remedy)
+            raise wrong(
+                visible(name), "is no parameter of this address", meant_by(name, sorted(known), "remove it")
+            )
         if name in values:
             raise wrong(name, "is given twice", "keep one of them")
         if not value.isprintable() or any("\ud800" <= char <= "\udfff" for char in value):

@@ -1,6 +1,6 @@
 """A document laid over what is declared already: what would be declared then, and what changes by it."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
 from uuid import UUID
@@ -11,6 +11,7 @@ from controlplane.core.comparing import first_fields, spec_differences
 from controlplane.core.desired import DesiredState, Key, Provider, Queue, Rule, Tenant, Tier, derived_id
 from controlplane.core.diff import Digest, FieldChange
 from controlplane.core.plan import Action
+from controlplane.core.problems import meant_by
 from controlplane.core.rules import RuleSpec
 from controlplane.core.safety import Refusal
 from controlplane.core.secrets import MASK, GatewaySecret, Secret, SecretRef, is_gateway_reference
@@ -20,6 +21,8 @@ from controlplane.errors import Problem
 Item = Provider | Tenant | Queue | Key | Rule | Tier
 T = TypeVar("T", bound=Item)
 _UNMADE = "made up when it is applied"
+_LOOKED_FOR = 20
+"""How many names that nobody knows are compared with all that are known, of which there may be thousands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,20 +235,23 @@ def references(item: Item) -> Iterator[tuple[str, str, str]]:
                 yield f"{kind}s[{position}]", kind, name
 
 
-def dangling(changes: Iterable[DeclaredChange], usable: Iterable[DesiredState]) -> Iterator[Problem]:
+def dangling(changes: Iterable[DeclaredChange], usable: Sequence[DesiredState]) -> Iterator[Problem]:
     """References of what is declared that lead nowhere."""
     gone = {(change.kind, change.name) for change in changes if change.action is Action.DELETE}
+    told = 0
     for change in changes:
         if change.after is None:
             continue
         for where, kind, name in references(change.after):
             there = any(name in named(state, kind) for state in usable)
-            if not there and (kind, name) not in gone:
-                message, remedy = (
-                    f"there is no {kind} {name!r}",
-                    f"declare the {kind} first, or correct the name",
-                )
-                yield Problem(f"{change.kind}s.{change.name}.{where}", message, remedy)
+            if there or (kind, name) in gone:
+                continue
+            remedy = f"declare the {kind} first, or correct the name"
+            if told < _LOOKED_FOR:
+                known = [each for state in usable for each in named(state, kind)]
+                remedy = meant_by(name, known, remedy)
+            told += 1
+            yield Problem(f"{change.kind}s.{change.name}.{where}", f"there is no {kind} {name!r}", remedy)
 
 
 def still_used(changes: Iterable[DeclaredChange], state: DesiredState) -> Iterator[Refusal]:

@@ -55,7 +55,7 @@ class Placements:
 
 @dataclass(frozen=True, slots=True)
 class Enforcement:
-    """A line of the enforcement report: a limit of a queue, or of a forwarding rule."""
+    """A line of the enforcement report: a limit of a queue or of a rule, or one that spans queues."""
 
     queue: str | None
     path: str

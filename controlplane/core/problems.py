@@ -6,7 +6,7 @@ Pydantic says `('queues', 3, 'limits', 0, 'tokns')`; we say `queues.support.limi
 
 import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
@@ -18,6 +18,8 @@ from controlplane.errors import Problem
 
 _NAME = re.compile(NAME_PATTERN)
 NAMED = ("tiers", "providers", "tenants", "queues", "rules", "keys")
+_QUOTED = re.compile("'([^']*)'")
+_CHOICES = ("enum", "literal_error")
 _ANY_REMEDY = "change it so that this holds"
 
 # What pydantic calls it -> what is wrong, and how to mend it; braces are filled from the error's context.
@@ -59,7 +61,13 @@ _WORDS = {
 def problems_of(error: ValidationError, model: type[BaseModel], data: object) -> tuple[Problem, ...]:
     """Every problem that validating `data` against `model` found."""
     details = error.errors(include_input=False, include_url=False)
-    return tuple(_problem(detail, model, data) for detail in details)
+    return tuple(_problem(detail, model, data) for detail in details if not _only_follows(detail, data))
+
+
+def meant_by(word: str, known: Collection[str], otherwise: str) -> str:
+    """A remedy: the known word that was probably meant, or something else."""
+    meant = nearest(word, known)
+    return f"did you mean {meant}?" if meant else otherwise
 
 
 def field_path(loc: Sequence[int | str], data: object) -> str:
@@ -85,10 +93,34 @@ def _is_tag(step: str, data: object) -> bool:
     return isinstance(data, dict) and step not in data and data.get("name") == step
 
 
-def nearest(word: str, known: Sequence[str]) -> str | None:
+def nearest(word: str, known: Collection[str]) -> str | None:
     """The known word that was probably meant."""
-    found = difflib.get_close_matches(word.lower()[:64], known, n=1, cutoff=0.6)
+    written = word[:64]
+    if (lower := written.lower()) in known:
+        return lower
+    found = difflib.get_close_matches(written, known, n=1, cutoff=0.6)
+    found = found or difflib.get_close_matches(lower, known, n=1, cutoff=0.6)
     return found[0] if found else None
+
+
+def _only_follows(detail: ErrorDetails, data: object) -> bool:
+    """Whether a list is called too short only because entries of it are wrong, which is told already."""
+    if detail["type"] != "too_short":
+        return False
+    written = _at(detail["loc"], data)
+    return isinstance(written, list | tuple) and len(written) >= detail["ctx"]["min_length"]
+
+
+def _at(loc: Sequence[int | str], data: object) -> object:
+    """What is written at a place; None where nothing is."""
+    for step in loc:
+        if isinstance(data, dict):
+            data = data.get(step, data if _is_tag(str(step), data) else None)
+        elif isinstance(data, list | tuple) and isinstance(step, int) and step < len(data):
+            data = data[step]
+        else:
+            return None
+    return data
 
 
 def _problem(detail: ErrorDetails, model: type[BaseModel], data: object) -> Problem:
@@ -101,6 +133,8 @@ def _problem(detail: ErrorDetails, model: type[BaseModel], data: object) -> Prob
         return Problem(field, message, remedy or _ANY_REMEDY)
     if kind in _WORDS:
         message, remedy = _WORDS[kind]
+        if kind in _CHOICES and isinstance(written := _at(detail["loc"], data), str):
+            remedy = meant_by(written, _QUOTED.findall(detail["ctx"]["expected"]), remedy)
         return Problem(field, message.format(**detail.get("ctx", {})), remedy)
     return Problem(field, detail["msg"][:1].lower() + detail["msg"][1:], _ANY_REMEDY)
 
@@ -110,8 +144,7 @@ def _unknown_field(loc: Sequence[int | str], model: type[BaseModel]) -> str:
     if owner is None:
         return "remove it"
     known = sorted(owner.model_fields)
-    meant = nearest(str(loc[-1]), known)
-    return f"did you mean {meant}?" if meant else f"remove it; known are {', '.join(known)}"
+    return meant_by(str(loc[-1]), known, f"remove it; known are {', '.join(known)}")
 
 
 def _model_at(model: type[BaseModel], loc: Sequence[int | str]) -> type[BaseModel] | None:

@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Iterator
 
 from controlplane.core.above import Standing
-from controlplane.core.desired import Queue
+from controlplane.core.declaring import DeclaredChange
+from controlplane.core.desired import Key, Provider, Queue, Tenant, Tier
 from controlplane.core.enforcement import Enforcement, Mechanism, Placement, Placements
 from controlplane.core.forwarding import Forwarding
 from controlplane.core.levels import service_id
@@ -11,6 +12,7 @@ from controlplane.core.limits import Limit, Meter
 from controlplane.core.objects import Kind
 from controlplane.core.rule_contexts import counted_as, rule_policy_id
 from controlplane.core.rule_contexts import placements as rule_placements
+from controlplane.core.spec import EVERYTHING
 
 _AFTER = "checked before the call, charged after it"
 _OVERSHOOT = "calls in flight × the largest call"
@@ -53,6 +55,43 @@ def above_report(queue: Queue, standings: Iterable[Standing]) -> Iterator[Enforc
             worst_overshoot=_OVERSHOOT,
             edit=_KEEPS,
         )
+
+
+def owner_report(changes: Iterable[DeclaredChange]) -> Iterator[Enforcement]:
+    """A line for each limit that spans queues and is declared by what comes or changes."""
+    for change in changes:
+        item = change.after
+        if not isinstance(item, Key | Tenant | Provider | Tier):
+            continue
+        for index, limit in enumerate(item.spec.limits):
+            yield Enforcement(
+                queue=None,
+                path=f"{change.kind}s.{change.name}.limits[{index}]",
+                limit=str(limit),
+                mechanism=Mechanism.LEVEL,
+                object=f"{Kind.SERVICE}/{service_id(Meter.TOKENS)}",
+                shared_with=_spans(item) + (f", one counter for each {limit.by}" if limit.by else ""),
+                exactness=_AFTER,
+                worst_overshoot=_OVERSHOOT,
+                edit=_KEEPS,
+            )
+
+
+def _spans(item: Key | Tenant | Provider | Tier) -> str:
+    name = item.spec.name
+    match item:
+        case Key():
+            return f"every call with key {name}"
+        case Tenant():
+            return f"every queue and every key of tenant {name}"
+        case Provider():
+            return f"every queue whose members are all of provider {name}, and its own address"
+        case Tier():
+            return (
+                "every call through the gateway"
+                if name == EVERYTHING
+                else f"each tenant of tier {name} without limits of its own"
+            )
 
 
 def rule_report(forwarding: Forwarding) -> Iterator[Enforcement]:

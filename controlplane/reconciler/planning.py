@@ -20,6 +20,7 @@ from controlplane.core.diff import Digest, LiveObject
 from controlplane.core.going_back import go_back
 from controlplane.core.objects import ObjectKey
 from controlplane.core.reached import reached
+from controlplane.core.report import owner_report
 from controlplane.core.safety import Refusal
 from controlplane.core.selection import served_nowhere
 from controlplane.core.spec import Document
@@ -135,6 +136,9 @@ class Planner:
         sides = [after for _, after in made if after is not None]
         changed = sorted((change.kind, change.name) for change in wanted.changes if change.kind in _LIMITED)
         lines = tuple(line for owner in changed for line in report_of(*owner, sides))
+        told_of = {line.path for line in lines}
+        spanning = (line for line in owner_report(wanted.changes if sides else ()))
+        lines += tuple(line for line in spanning if line.path not in told_of)
         alone = served_nowhere(wanted.state, [record.site for record in every])
         alone = {name: labels for name, labels in alone.items() if serves(f"queue {name}")}
         return Planned(source, options, moment, wanted, stopped, gateways, lines, alone)

@@ -65,7 +65,7 @@ async def test_a_reference_that_only_the_service_can_check_is_led_back_to_its_li
     file.write_text(DECLARED.replace("provider: mock", "provider: mok"))
     assert await ctl("apply", "-f", str(file), "--yes") == ExitCode.ERROR
     assert (
-        f"{file}:6:28: queues.support.members[0].provider: there is no provider 'mok'"
+        f"{file}:6:28: queues.support.members[0].provider: there is no provider 'mok' (did you mean mock?)"
         in capsys.readouterr().err
     )
 

@@ -46,6 +46,21 @@ async def test_a_plan_names_every_field_here_and_on_the_gateway(ctl: Ctl, file: 
     assert [line["limit"] for line in plan["enforcement"]] == ["200 tokens per 1m", "5 requests per 1m"]
 
 
+async def test_a_plan_says_how_limits_are_held_that_span_queues(ctl: Ctl, file: File) -> None:
+    per_minute = {"tokens": 100, "per": "1m"}
+    tenant = {"name": "acme", "limits": [per_minute, {"tokens": 9, "per": "1m", "by": "team"}]}
+    key = {"name": "web", "key": CLIENT_KEY, "queues": ["support"], "limits": [per_minute]}
+    options = file.write(declared(tenants=[tenant], keys=[key]))
+    _, out, _ = await ctl("plan", *options, "-o", "json")
+    held = {line["path"]: line for line in json.loads(out)["enforcement"] if line["queue"] is None}
+    assert sorted(held) == ["keys.web.limits[0]", "tenants.acme.limits[0]", "tenants.acme.limits[1]"]
+    assert {line["object"] for line in held.values()} == {"services/sluice.tokens"}
+    assert held["keys.web.limits[0]"]["shared_with"] == "every call with key web"
+    assert held["tenants.acme.limits[1]"]["shared_with"].endswith("one counter for each team")
+    _, out, _ = await ctl("plan", *options)
+    assert "keys.web.limits[0]" in out.partition("how the limits are enforced")[2]
+
+
 async def test_a_plan_changes_nothing(ctl: Ctl, file: File, world: World) -> None:
     revisions = await world.store.history.page(HistoryQuery())
     await ctl("plan", *file.write(declared()))

@@ -37,6 +37,20 @@ def test_what_another_declaration_may_have_is_a_note(tmp_path: Path, capsys: Cap
     )
 
 
+def test_a_name_that_nobody_has_is_answered_with_the_nearest_beside_everything_else(
+    tmp_path: Path, capsys: Captured
+) -> None:
+    file = tmp_path / "queues.yaml"
+    providers = "providers: [{name: Mock-1, type: openai}, {name: other, type: openai}]\n"
+    queue = QUEUE.replace("provider: mock", "provider: mock-2").replace("tokens: 1000", "usd: 5")
+    file.write_text(providers + queue)
+    assert main(["validate", "-f", str(file)]) == ExitCode.ERROR
+    told = capsys.readouterr().err
+    assert f"{file}:4:28: queues.support.members[0].provider: there is no provider 'mock-2' here" in told
+    assert "(did you mean Mock-1? otherwise the service must know it by then)" in told
+    assert f"{file}:5:15: queues.support.limits[0].usd" in told
+
+
 def test_a_limit_that_nothing_can_enforce_is_pointed_at(tmp_path: Path, capsys: Captured) -> None:
     file = tmp_path / "queues.yaml"
     file.write_text(QUEUE.replace("limits: [{tokens: 1000, per: 1m}]", "limits: [{usd: 5, per: month}]"))

@@ -32,6 +32,26 @@ def test_an_unknown_field_like_no_other_is_answered_with_all_known_ones() -> Non
     )
 
 
+def test_a_word_that_is_none_of_the_known_ones_is_answered_with_the_nearest() -> None:
+    queue = {
+        "name": "a",
+        "members": [MEMBER],
+        "balancer": "RoundRobbin",
+        "fallback": ["http_5x"],
+        "access": "zzz",
+    }
+    found = problems(QueueSpec, queue)
+    assert found["balancer"].remedy == "did you mean roundrobin?"
+    assert found["fallback[0]"].remedy == "did you mean http_5xx?"
+    assert found["access"].remedy == "write one of those"
+
+
+def test_a_list_is_not_called_too_short_because_its_entries_are_wrong() -> None:
+    found = problems(QueueSpec, {"name": "a", "members": [MEMBER | {"weight": -1}]})
+    assert set(found) == {"members[0].weight"}
+    assert set(problems(QueueSpec, {"name": "a", "members": []})) == {"members"}
+
+
 def test_objects_of_a_document_are_called_by_their_names() -> None:
     limit = {"tokens": 0, "per": "1m"}
     queue = {"name": "support", "members": [MEMBER | {"limits": [limit]}], "limits": [limit]}
