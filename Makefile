@@ -1,6 +1,6 @@
 # Everything a developer does here is one of these targets; `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help install up down test check lint types imports tests stories fuzz bench-converge bench-gateway bench-speed bench-limiter bench-plan bench-strict bench-disconnects soak format lock clean
+.PHONY: help install up down test check lint types imports tests stories fuzz bench-converge bench-gateway bench-speed bench-limiter bench-plan bench-yaml bench-strict bench-disconnects soak format lock clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -62,6 +62,9 @@ bench-speed: $(READY) ## speed of one governed gateway process, beside LiteLLM's
 SIZES ?= 1000 3000 10000
 bench-plan: $(READY) ## plans, applies and memory with many queues; SIZES names others
 	@$(BIN)/python -m tests.bench.plan $(SIZES)
+
+bench-yaml: $(READY) ## a large apisix.yaml, read and written
+	@$(BIN)/python -m tests.bench.yaml_file
 
 bench-strict: $(READY) ## whether strict limits hold over two gateways, and how much of them is used
 	@$(BIN)/python -m tests.bench.strict

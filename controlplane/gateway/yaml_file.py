@@ -17,7 +17,9 @@ from controlplane.errors import GatewayRefused, GatewayUnavailable
 from controlplane.gateway.driver import Capabilities, Write
 from controlplane.gateway.moved import Seen
 from controlplane.gateway.sections import Sections, live, rewritten
-from controlplane.gateway.yaml_text import Node, Unreadable, entry_of, read, text_of
+from controlplane.gateway.yaml_lines import line_of
+from controlplane.gateway.yaml_nodes import Raw, Unreadable
+from controlplane.gateway.yaml_text import read, text_of
 
 _ATTEMPTS = 5
 _OWNER_ALONE = 0o600
@@ -99,7 +101,7 @@ class ApisixYaml:
         except OSError as error:
             raise _unavailable(path, str(error.strerror)) from None
 
-    def _parts(self, held: bytes) -> tuple[Sections[Node], Mapping[str, Node]]:
+    def _parts(self, held: bytes) -> tuple[Sections[Raw], Mapping[str, Raw]]:
         try:
             return read(held.decode())
         except ValueError as error:
@@ -123,10 +125,10 @@ class ApisixYaml:
             held = self._held()
             sections, others = self._parts(held)
             self._seen.check(writes, live(sections))
-            made = rewritten(sections, writes, entry_of)
+            made = rewritten(sections, writes, line_of)
             if made.changed:
-                nodes = {name: [entry.raw for entry in entries] for name, entries in made.sections.items()}
-                text = text_of({name: items for name, items in nodes.items() if items} | dict(others))
+                raw = {name: [entry.raw for entry in found] for name, found in made.sections.items() if found}
+                text = text_of(raw, others)
                 if not self._replaced(path, text.encode(), held):
                     continue
             self._seen.keep(live(made.sections))
