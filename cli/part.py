@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from cli.references import References, UnresolvedReference, has_reference, references_in
 from cli.sources import Source
-from cli.yaml_nodes import Loc, Position, Reader, YamlProblem
+from cli.yaml_nodes import Loc, Mark, Position, Reader, YamlProblem
 from controlplane.core.problems import NAMED, field_path, problems_of
 from controlplane.core.redact import redacted
 from controlplane.core.secrets import MASK, is_gateway_reference
@@ -41,7 +41,8 @@ class Part:
     file: str
     data: dict[str, Any] = field(repr=False, default_factory=dict)  # Any: checked against Document
     document: Document | None = field(repr=False, default=None)
-    positions: Mapping[Loc, Position] = field(repr=False, default_factory=dict)
+    marks: Mapping[Loc, Mark] = field(repr=False, default_factory=dict)
+    """Where each value stands."""
     hidden: set[str] = field(repr=False, default_factory=set)
     """What references stand for, and secrets that are written out: never repeated in a message."""
     references: set[str] = field(default_factory=set)
@@ -52,12 +53,12 @@ class Part:
     def places(self) -> Mapping[str, Position]:
         """Where each field stands, by its path."""
         found: dict[str, Position] = {}
-        for loc, position in self.positions.items():
-            found.setdefault(field_path(loc, self.data), position)
+        for loc, mark in self.marks.items():
+            found.setdefault(field_path(loc, self.data), Position.of(mark))
         return found
 
     def place(self, *loc: str | int) -> Place:
-        return Place(self.file, self.positions.get(loc, Position(1, 1)))
+        return Place(self.file, Position.of(self.marks[loc]) if loc in self.marks else Position(1, 1))
 
     def complain(self, position: Position, problem: Problem) -> None:
         """Keep a problem; the same one twice, as aliases make them, is told once."""
@@ -96,7 +97,7 @@ def read_part(source: Source, environ: Mapping[str, str], *, literal_secrets: bo
     part = Part(source.label)
     unresolved: set[Loc] = set()
     reader = Reader(_Replacing(part, References(environ, source.folder), unresolved, literal_secrets))
-    part.positions = reader.positions
+    part.marks = reader.marks
     try:
         data = reader.read(source.text())
     except InvalidSpec as error:
@@ -145,15 +146,17 @@ class _Replacing:
     unresolved: set[Loc]
     literal_secrets: bool
 
-    def __call__(self, loc: Loc, value: str, here: Position) -> str:
+    def __call__(self, loc: Loc, value: str, mark: Mark) -> str:
         secret = len(loc) == 3 and _SECRETS.get(str(loc[0])) == loc[2]
         if secret and not self.literal_secrets and not _may_stand(value):
-            self.part.complain(here, Problem("", f"{loc[-1]} is written out in the file", _LITERAL))
+            self.part.complain(
+                Position.of(mark), Problem("", f"{loc[-1]} is written out in the file", _LITERAL)
+            )
         self.part.references |= references_in(value)
         try:
             text = self.references.resolve(value)
         except UnresolvedReference as error:
-            self.part.complain(here, Problem("", error.message, error.remedy))
+            self.part.complain(Position.of(mark), Problem("", error.message, error.remedy))
             self.unresolved.add(loc)
             return ""
         if not is_gateway_reference(text) and (secret or (text != value and len(text) >= _LONG)):

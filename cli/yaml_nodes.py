@@ -14,12 +14,12 @@ import yaml
 MOST_VALUES = 500_000
 DEEPEST = 64
 
-_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
 Loc: TypeAlias = tuple[str | int, ...]
-Replace: TypeAlias = Callable[[Loc, str, "Position"], str]
+Mark: TypeAlias = Any  # Any: the C and the Python parser have marks of their own
+Replace: TypeAlias = Callable[[Loc, str, Mark], str]
 
 _TAG = "tag:yaml.org,2002:"
+_MERGE = _TAG + "merge"
 _DECIMAL = re.compile(r"[-+]?[0-9][0-9_]*")
 
 
@@ -31,7 +31,7 @@ class Position:
     column: int
 
     @classmethod
-    def of(cls, mark: Any) -> "Position":  # Any: the C and the Python parser have marks of their own
+    def of(cls, mark: Mark) -> "Position":
         return cls(mark.line + 1, mark.column + 1)
 
 
@@ -45,6 +45,22 @@ class YamlProblem(Exception):
         self.remedy = remedy
 
 
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc] # one of the two
+    """Goes no deeper than `DEEPEST`: the parser in C would follow any text, whatever the stack holds."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self._depth = 0
+
+    def descend_resolver(self, parent: yaml.Node | None, _: object) -> None:
+        self._depth += 1
+        if self._depth > DEEPEST + 1 and parent is not None:
+            raise YamlProblem(Position.of(parent.start_mark), "is nested too deeply", "write it flatter")
+
+    def ascend_resolver(self) -> None:
+        self._depth -= 1
+
+
 @dataclass
 class Reader:
     """Turns one text into values. `replace` sees every text value and says what stands in its place.
@@ -53,7 +69,8 @@ class Reader:
     """
 
     replace: Replace
-    positions: dict[Loc, Position] = field(default_factory=dict)
+    marks: dict[Loc, Mark] = field(default_factory=dict)
+    """Where each value stands: the name before it, if it has one."""
     problems: list[YamlProblem] = field(default_factory=list)
     broken: set[Loc] = field(default_factory=set)
     """Where None stands for a value that could not be read."""
@@ -66,7 +83,6 @@ class Reader:
     def read(self, text: str) -> Any:  # Any: what a file says, not checked yet
         """The values of the text. Raises YamlProblem where it cannot be read to its end."""
         try:
-            self._check_depth(text)
             node = yaml.compose(text, Loader=_Loader)
         except yaml.MarkedYAMLError as error:
             position = Position.of(error.problem_mark) if error.problem_mark else Position(1, 1)
@@ -79,71 +95,76 @@ class Reader:
             raise YamlProblem(
                 Position(1, 1), "the file is empty", "declare something: queues, providers, keys"
             )
+        self.marks[()] = node.start_mark
         return self._value(node, ())
 
-    def _check_depth(self, text: str) -> None:
-        """The parser in C goes down as deep as the text, whatever the stack holds; so look before."""
-        depth = 0
-        for event in yaml.parse(text, Loader=_Loader):
-            if isinstance(event, yaml.CollectionStartEvent):
-                depth += 1
-            elif isinstance(event, yaml.CollectionEndEvent):
-                depth -= 1
-            if depth > DEEPEST:
-                raise YamlProblem(Position.of(event.start_mark), "is nested too deeply", "write it flatter")
-
     def _value(self, node: yaml.Node, loc: Loc) -> Any:
-        here = Position.of(node.start_mark)
-        self.positions.setdefault(loc, here)
+        here = node.start_mark
         self._count += 1
         if self._count > MOST_VALUES or len(loc) > DEEPEST:
-            raise YamlProblem(here, "the file is too large with its aliases written out", "split it")
+            message = "the file is too large with its aliases written out"
+            raise YamlProblem(Position.of(here), message, "split it")
         if isinstance(node, yaml.ScalarNode):
             return self._scalar(node, loc, here)
         if id(node) in self._open:
-            raise YamlProblem(here, "the alias contains itself", "write the value out")
+            raise YamlProblem(Position.of(here), "the alias contains itself", "write the value out")
         self._open.add(id(node))
         try:
             if isinstance(node, yaml.SequenceNode):
-                return [self._value(item, (*loc, index)) for index, item in enumerate(node.value)]
+                return self._list(node, loc)
             if isinstance(node, yaml.MappingNode) and node.tag == _TAG + "map":
                 return self._mapping(node, loc)
         finally:
             self._open.discard(id(node))
         return self._broken(loc, here, "has a tag that is not taken", "remove the tag")
 
-    def _broken(self, loc: Loc, here: Position, message: str, remedy: str) -> None:
+    def _broken(self, loc: Loc, here: Mark, message: str, remedy: str) -> None:
         self.broken.add(loc)
         self._wrong(here, message, remedy)
 
-    def _wrong(self, here: Position, message: str, remedy: str) -> None:
-        self.problems.append(YamlProblem(here, message, remedy))
+    def _wrong(self, here: Mark, message: str, remedy: str) -> None:
+        self.problems.append(YamlProblem(Position.of(here), message, remedy))
+
+    def _list(self, node: yaml.SequenceNode, loc: Loc) -> list[Any]:
+        values = []
+        for index, item in enumerate(node.value):
+            self.marks[here := (*loc, index)] = item.start_mark
+            values.append(self._value(item, here))
+        return values
 
     def _mapping(self, node: yaml.MappingNode, loc: Loc) -> dict[str, Any]:
         seen: set[str] = set()
+        merges = False
         for key, _ in node.value:
             name = self._name(key)
-            if name in seen and key.tag != _TAG + "merge":
-                self._wrong(Position.of(key.start_mark), f"{name!r} is written twice", "keep one of the two")
+            if key.tag == _MERGE:
+                merges = True
+            elif name in seen:
+                self._wrong(key.start_mark, f"{name!r} is written twice", "keep one of the two")
             seen.add(name)
-        try:
-            self._constructor.flatten_mapping(node)
-        except yaml.constructor.ConstructorError as error:
-            raise YamlProblem(Position.of(node.start_mark), f"{error.problem}", "mend the merge") from None
+        if merges:
+            self._merge(node)
         # A merged name comes first and one that is written here after it, which therefore wins.
         last = {self._name(key): (key, value) for key, value in node.value}
         values: dict[str, Any] = {}
         for name, (key, value) in last.items():
-            self.positions[(*loc, name)] = Position.of(key.start_mark)
-            values[name] = self._value(value, (*loc, name))
+            self.marks[here := (*loc, name)] = key.start_mark
+            values[name] = self._value(value, here)
         return values
+
+    def _merge(self, node: yaml.MappingNode) -> None:
+        """Put what `<<` names in its place."""
+        try:
+            self._constructor.flatten_mapping(node)
+        except yaml.constructor.ConstructorError as error:
+            raise YamlProblem(Position.of(node.start_mark), f"{error.problem}", "mend the merge") from None
 
     def _name(self, key: yaml.Node) -> str:
         if not isinstance(key, yaml.ScalarNode):
             raise YamlProblem(Position.of(key.start_mark), "a name must be a text", "write name: value")
         return str(key.value)
 
-    def _scalar(self, node: yaml.ScalarNode, loc: Loc, here: Position) -> Any:
+    def _scalar(self, node: yaml.ScalarNode, loc: Loc, here: Mark) -> Any:
         text: str = node.value
         kind = node.tag.removeprefix(_TAG)
         if kind == "null" and not node.style:
@@ -156,7 +177,7 @@ class Reader:
             return self.replace(loc, text, here)
         return self._broken(loc, here, "has a tag that is not taken", "remove the tag")
 
-    def _number(self, node: yaml.ScalarNode, kind: str, loc: Loc, here: Position) -> int | float | None:
+    def _number(self, node: yaml.ScalarNode, kind: str, loc: Loc, here: Mark) -> int | float | None:
         try:
             if kind == "int" and _DECIMAL.fullmatch(node.value):
                 return int(node.value.replace("_", ""))

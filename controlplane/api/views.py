@@ -15,6 +15,7 @@ from controlplane.core.spec import KeySpec
 from controlplane.store.records import GatewayStatus, Stored
 
 Shown = dict[str, Any]  # Any: JSON
+_PLAIN = (str, int, bool, float)
 
 
 def object_view(stored: Stored[Any], **more: Any) -> Shown:
@@ -60,6 +61,8 @@ def reply(body: Any, *, status: int = 200, **headers: str) -> Response[bytes]:
 
 def _plain(value: Any) -> Any:
     """JSON values only. A secret that is set is `***` in the store already."""
+    if value is None or type(value) in _PLAIN:
+        return value
     if is_dataclass(value):
         return record_view(value)
     if isinstance(value, SecretStr):

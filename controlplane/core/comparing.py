@@ -5,8 +5,10 @@ may no longer know, so none is read back into a model as a whole.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
+import orjson
 from pydantic import BaseModel, ValidationError
 
 from controlplane.core.diff import ABSENT, FieldChange, shown
@@ -147,7 +149,13 @@ def _item(item: Mapping[str, Any]) -> str:
 
 
 def _limit(value: Mapping[str, Any]) -> str:
+    return _in_words(orjson.dumps(value))
+
+
+@lru_cache(maxsize=1000)
+def _in_words(limit: bytes) -> str:
     """A limit in words, with whatever the words leave out; anything else as it is."""
+    value = orjson.loads(limit)
     try:
         declared = Limit.model_validate(value)
     except ValidationError:

@@ -23,6 +23,8 @@ def resets(declared_by: str, changes: Sequence[FieldChange]) -> tuple[str, ...]:
     A stock plugin names a counter by the text of what declares it, so another text is another counter.
     token-budget names it by what is counted: an edit of an amount, a pace or a mode keeps it.
     """
+    if not changes:
+        return ()
     return (*_of_stock_plugins(declared_by, changes), *_of_token_budget(declared_by, changes))
 
 

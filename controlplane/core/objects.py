@@ -27,6 +27,7 @@ SECRET_MARK = "$sluice-secret"  # noqa: S105 - the mark of a handle, no secret
 _MARK = SECRET_MARK.encode()
 _STRING = rb'"(?:[^"\\]|\\.)*"'
 # Inside a string its quotes would be escaped, so that it is found nowhere but where a handle was packed.
+_FRACTION = re.compile(rb"(?:^|[:,\[])-?[0-9]+[.e]")
 _HANDLE = re.compile(rb'\{"%b":(\[%b\])\}' % (re.escape(_MARK), rb",".join([_STRING] * 4)))
 
 
@@ -155,15 +156,24 @@ def _canonical_secret(value: object) -> Json:
     raise TypeError(f"{type(value).__name__} has no place in a gateway object")
 
 
-def canonical(body: Body) -> str:
-    """The one text of a body: sorted keys, no spaces, secrets as fingerprints."""
-    return json.dumps(body, sort_keys=True, separators=(",", ":"), default=_canonical_secret)
+def canonical(value: Json) -> str:
+    """The one text of a body, or of a part of one: sorted keys, no spaces, secrets as fingerprints."""
+    text = orjson.dumps(value, default=_canonical_secret, option=_OPTIONS | orjson.OPT_SORT_KEYS)
+    if text.isascii() and not _FRACTION.search(text):
+        return text.decode()
+    # The hashes on record are of what Python writes, which has other words for such texts and numbers.
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), default=_canonical_secret)
 
 
 def body_hash(body: Body) -> str:
     """What tells two bodies apart. The label that carries the hash is not part of it."""
     labels = {name: text for name, text in body.get("labels", {}).items() if name != HASH_LABEL}
-    return hashlib.sha256(canonical({**body, "labels": labels}).encode()).hexdigest()[:32]
+    return digest_of(canonical({**body, "labels": labels}))
+
+
+def digest_of(text: str) -> str:
+    """The hash of a body, by its canonical text."""
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def resolved(text: bytes, texts: Mapping[str, str]) -> bytes:

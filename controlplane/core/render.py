@@ -16,10 +16,12 @@ from controlplane.core.objects import (
     SECRET_MARK,
     GatewayObject,
     Json,
+    ObjectKey,
     body_hash,
     packed,
     unpacked,
 )
+from controlplane.core.shapes import Shapes
 from controlplane.errors import SluiceError
 
 
@@ -27,7 +29,7 @@ class BadTemplate(SluiceError):
     """A template does not give the object that its context describes."""
 
 
-_OURS = (Context, Instance, CounterStore)
+_OURS = (Context, Instance, CounterStore, ObjectKey)
 
 
 class _Environment(SandboxedEnvironment):
@@ -55,6 +57,7 @@ class Renderer:
             auto_reload=False,
         )
         self._environment.filters["tojson"] = _tojson
+        self._shapes = Shapes(self._environment, loader, _tojson)
         self._texts: dict[str, str] = {}
 
     def text(self, name: str) -> str:
@@ -67,6 +70,10 @@ class Renderer:
 
     def render(self, context: Context) -> GatewayObject:
         """The object of a context. Raises BadTemplate."""
+        return self._shapes.render(context) or self.render_alone(context)
+
+    def render_alone(self, context: Context) -> GatewayObject:
+        """The object of a context, whatever was rendered before: what every other way must equal."""
         text = self._environment.get_template(context.template).render(context=context)
         try:
             body = unpacked(text.encode())
