@@ -1,6 +1,7 @@
 """ctl import: what is on a gateway already, as a file."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,7 +10,7 @@ import typer
 from cli.session import say, settings
 
 if TYPE_CHECKING:
-    from controlplane.core.importing import Imported
+    from controlplane.core.importing.document import Objects
 
 KEY_VARIABLE = "APISIX_ADMIN_KEY"
 
@@ -21,7 +22,10 @@ def add_to(app: typer.Typer) -> None:
 def import_(
     gateway: Annotated[
         str,
-        typer.Option("--from-gateway", help="A gateway that the service knows, or the URL of an Admin API."),
+        typer.Option(
+            "--from-gateway",
+            help="A gateway that the service knows, the URL of an Admin API, or an apisix.yaml.",
+        ),
     ],
     key_variable: Annotated[
         str, typer.Option("--key-env", help="With a URL: the variable that holds the Admin API's key.")
@@ -37,8 +41,9 @@ def import_(
     Secrets are references to variables; --secrets-out keeps their values.
     """
     from cli.exporting import as_file, variables
+    from controlplane.core.importing import import_objects
 
-    found = _read(*_address(gateway, key_variable), source)
+    found = import_objects(_objects(gateway, key_variable), source)
     names = variables(found.document)
     for note in found.notes:
         say(f"not carried over: {note}")
@@ -50,9 +55,21 @@ def import_(
     typer.echo(head + as_file(found.document, env=True), nl=False)
 
 
-def _address(gateway: str, key_variable: str) -> tuple[str, str, str]:
-    """The gateway's kind, where its Admin API answers, and its key."""
+def _objects(gateway: str, key_variable: str) -> "Objects":
+    """Everything of the kinds that we make, wherever it is."""
+    import asyncio
+
+    if gateway.endswith((".yaml", ".yml")):
+        from cli.apisix_file import objects_in
+
+        return objects_in(Path(gateway), os.environ)
+    return asyncio.run(_read(*_address(gateway, key_variable)))
+
+
+def _address(gateway: str, key_variable: str) -> tuple[list[str], str, str]:
+    """The kinds that the gateway may be of, where its Admin API answers, and its key."""
     from cli.service import connected, path_of
+    from controlplane.core.gateways import GatewayKind
     from controlplane.errors import InvalidSettings
 
     if gateway.startswith(("http://", "https://")):
@@ -62,32 +79,34 @@ def _address(gateway: str, key_variable: str) -> tuple[str, str, str]:
                 f"{key_variable} is not set, and the Admin API asks for a key",
                 remedy="export it, or name another variable with --key-env",
             )
-        return "apisix", gateway, key
+        return [GatewayKind.STANDALONE, GatewayKind.APISIX], gateway, key
     with connected(settings()) as service:
         shown = service.get(path_of("gateways", gateway), show_secrets="true")
     if shown["admin_url"] is None:
         raise InvalidSettings(
-            f"gateway {gateway} is the file {shown['file']} of the service, which cannot be read from here",
-            remedy="name a gateway with an Admin API",
+            f"gateway {gateway} is the file {shown['file']} in a folder of the service's machine",
+            remedy="hand its path to --from-gateway where the file is",
         )
-    return shown["kind"], shown["admin_url"], shown["admin_key"] or ""
+    return [shown["kind"]], shown["admin_url"], shown["admin_key"] or ""
 
 
-def _read(kind: str, url: str, key: str, source: str) -> "Imported":
-    import asyncio
+async def _read(kinds: Sequence[str], url: str, key: str) -> "Objects":
+    """What the gateway holds, read as the first of these kinds whose address is there at all."""
+    from http import HTTPStatus
 
     from controlplane.core.gateways import GatewayKind
-    from controlplane.core.importing import import_objects
+    from controlplane.errors import GatewayRefused
     from controlplane.gateway.making import driver_of
 
-    async def read() -> "Imported":
-        driver = driver_of(GatewayKind(kind), url, key)
-        try:
-            return import_objects(await driver.read(), source)
-        finally:
-            await driver.close()
-
-    return asyncio.run(read())
+    driver = driver_of(GatewayKind(kinds[0]), url, key)
+    try:
+        return await driver.read()
+    except GatewayRefused as error:
+        if error.status != HTTPStatus.NOT_FOUND or len(kinds) == 1:
+            raise
+    finally:
+        await driver.close()
+    return await _read(kinds[1:], url, key)
 
 
 def _keep(path: Path, values: dict[str, str]) -> None:

@@ -71,6 +71,10 @@ def plan(
         keep(made, file, out)
         say(f"the plan is kept in {out}")
     show(made, output)
+    if output is not PlanOutput.TEXT:
+        for gateway in made["gateways"]:
+            if reason := gateway.get("unvalidated"):
+                say(f"gateway {gateway['name']} was not asked what it would take: {reason}")
     return exit_code(made)
 
 

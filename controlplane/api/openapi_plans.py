@@ -45,6 +45,7 @@ _GATEWAY = _object(
     steps=_all(_STEP),
     collisions=_all(_COLLISION),
     rejections=_all(_object(object=_TEXT, kind=_TEXT, id=_TEXT, declared_by=_TEXT, reason=_TEXT)),
+    unvalidated=_MAYBE,
 )
 
 PLAN: Part = {

@@ -105,6 +105,7 @@ def _gateway(gateway: GatewayPlan) -> Shown:
         "steps": [_step(step) for step in gateway.steps.steps],
         "collisions": [_collision(item) for item in gateway.steps.collisions],
         "rejections": [_rejection(item) for item in gateway.rejections],
+        "unvalidated": gateway.unvalidated,
     }
 
 
@@ -173,4 +174,6 @@ def _warnings(plan: Planned) -> list[str]:
             found.append(f"deletes {gone} {'object' if gone == 1 else 'objects'} on gateway {gateway.name}")
         if gateway.trouble:
             found.append(f"gateway {gateway.name} could not be looked at: {gateway.trouble}")
+        if gateway.unvalidated:
+            found.append(f"gateway {gateway.name} was not asked what it would take: {gateway.unvalidated}")
     return found

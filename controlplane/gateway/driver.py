@@ -60,10 +60,10 @@ class Gateway(Protocol):
     async def last_uses(self) -> Mapping[str, float]:
         """When each consumer has called last, in seconds since the epoch, as far as the gateway knows."""
 
-    async def validate(self, objects: Iterable[GatewayObject]) -> Mapping[ObjectKey, str]:
+    async def validate(self, objects: Iterable[GatewayObject]) -> Mapping[ObjectKey, str] | None:
         """Ask the gateway whether it would take these; what it has against which, and nothing is written.
 
-        Raises GatewayRefused where the gateway cannot be asked.
+        None where there is nobody to ask. Raises GatewayRefused where the gateway cannot be asked.
         """
 
     async def close(self) -> None:

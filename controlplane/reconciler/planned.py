@@ -59,6 +59,8 @@ class GatewayPlan:
     """What this gateway would not take, where it was asked."""
     unasked: str | None = None
     """Why it could not be asked what it would take."""
+    unvalidated: str | None = None
+    """Why there is nobody to ask what it would take."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,5 +22,7 @@ async def validated(
         found = await gateway.validate(objects.values())
     except (GatewayRefused, GatewayUnavailable) as error:
         return replace(plan, unasked=f"it could not be asked what it would take: {error.message}")
+    if found is None:
+        return replace(plan, unvalidated="it is a file, and whatever reads it cannot be asked")
     rejections = tuple(Rejection(key, objects[key].declared_by, reason) for key, reason in found.items())
     return replace(plan, rejections=rejections)

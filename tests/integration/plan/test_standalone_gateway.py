@@ -4,10 +4,11 @@ import json
 from collections.abc import AsyncIterator
 
 import pytest
+import yaml
 
 from cli.exit_codes import ExitCode
 from tests.fixtures.standalone import StandaloneApisix, standalone
-from tests.fixtures.worlds import Ctl, World
+from tests.fixtures.worlds import ADMIN_KEY, Ctl, World
 from tests.integration.plan.conftest import PROVIDER_KEY, File, declared, queue
 from tests.integration.plan.whole import APPLY, ROUTE, THEIRS, applied, ctl_with, nothing_is_left
 
@@ -97,3 +98,18 @@ async def test_what_others_declared_there_can_be_imported(ctl: Ctl, gateway: Sta
     code, out, _ = await ctl("import", "--from-gateway", "edge")
     assert code == ExitCode.OK
     assert "model: m" in out
+
+
+async def test_a_standalone_gateway_that_no_service_knows_is_imported_by_its_url(
+    ctl: Ctl, gateway: StandaloneApisix, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    instance = {"name": "main", "provider": "openai", "weight": 1, "options": {"model": "m"}}
+    instance["auth"] = {"header": {"Authorization": f"Bearer {PROVIDER_KEY}"}}
+    chat = {"id": "chat", "uri": "/chat", "plugins": {"ai-proxy-multi": {"instances": [instance]}}}
+    gateway.add("routes", chat)
+    gateway.add("routes", THEIRS)
+    monkeypatch.setenv("APISIX_ADMIN_KEY", ADMIN_KEY)
+    code, out, err = await ctl("import", "--from-gateway", gateway.declared["admin_url"])
+    assert code == ExitCode.OK, err
+    assert [queue["name"] for queue in yaml.safe_load(out)["queues"]] == ["chat"]
+    assert "not carried over: routes/theirs: is no route to an LLM" in err
