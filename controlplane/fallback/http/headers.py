@@ -1,8 +1,10 @@
 """Request and response headers, with nginx's idea of what a name is."""
 
+import re
 from collections.abc import Iterable, Iterator
 
 Value = str | list[str]
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 
 class Headers:
@@ -119,7 +121,7 @@ class ResponseHeaders:
         if value is None or value == []:
             self._fields.pop(name.lower(), None)
         else:
-            self._fields[name.lower()] = (_one_line(name), _safe(value))
+            self._fields[name.lower()] = (one_line(name), _safe(value))
 
     def put(self, key: str, name: str, value: str) -> None:
         """Replace a header whose name is known to be good; `key` is the name in lower case."""
@@ -129,10 +131,10 @@ class ResponseHeaders:
         name = name.replace("_", "-")
         present = self._fields.get(name.lower())
         if present is None:
-            self._fields[name.lower()] = (_one_line(name), _one_line(value))
+            self._fields[name.lower()] = (one_line(name), one_line(value))
         else:
             values = present[1] if isinstance(present[1], list) else [present[1]]
-            self._fields[name.lower()] = (present[0], [*values, _one_line(value)])
+            self._fields[name.lower()] = (present[0], [*values, one_line(value)])
 
     def get(self, name: str) -> Value | None:
         present = self._fields.get(name.replace("_", "-").lower())
@@ -141,6 +143,10 @@ class ResponseHeaders:
     def first(self, name: str) -> str | None:
         value = self.get(name)
         return value[0] if isinstance(value, list) else value
+
+    def __contains__(self, name: str) -> bool:
+        """Whether the header, in lower case, is there."""
+        return name in self._fields
 
     def items(self) -> Iterable[tuple[str, Value]]:
         """(name as it will be sent, value)."""
@@ -155,12 +161,14 @@ class ResponseHeaders:
                 yield name, value
 
 
+def one_line(text: str) -> str:
+    """The text as a header's value: what ends a line is escaped, or its author could write the rest."""
+    return _CONTROL.sub(_escaped, text) if _CONTROL.search(text) else text
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return f"%{ord(found.group()):02X}"
+
+
 def _safe(value: Value) -> Value:
-    return [_one_line(one) for one in value] if isinstance(value, list) else _one_line(value)
-
-
-def _one_line(text: str) -> str:
-    """A line break in a header would let its author write the rest of the answer."""
-    if "\n" in text or "\r" in text:
-        return text.replace("\r", " ").replace("\n", " ")
-    return text
+    return [one_line(one) for one in value] if isinstance(value, list) else one_line(value)
