@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from controlplane.limiter.algorithms.counter import NEVER, Standing
 from controlplane.limiter.limits import Charges, Limit, OnOutage
@@ -24,8 +25,7 @@ class Outcome(StrEnum):
     """The shared counters cannot be reached; it is applied when they are back."""
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(NamedTuple):
     """How one counter stands. `resets_in` is in how many seconds all of it has come back."""
 
     limit: Limit
@@ -114,8 +114,8 @@ class Rejected:
         return "; ".join([*map(str, self.refusals), *lost])
 
 
-def usage_of(limit: Limit, key: str, standing: Standing) -> Usage:
-    """A counter's standing in whole units, with nothing rounded in the caller's favour."""
+def usage_of(limit: Limit, key: str, standing: tuple[float, float, float]) -> Usage:
+    """A counter's standing (a `Standing`) in whole units, with nothing rounded in the caller's favour."""
     used, reserved, resets_in = standing
     return Usage(limit, key, math.ceil(used), math.ceil(reserved), resets_in)
 

@@ -217,6 +217,9 @@ async def _packed(batch_size: int, limits: tuple[Limit, ...]) -> list[bytes]:
 class _Nobody:
     """Answers to these reservations are not read."""
 
+    def __init__(self) -> None:
+        self.loop = asyncio.get_running_loop()
+
     def submit(self, operation: object) -> None: ...
 
     def defer(self, operation: object) -> None: ...

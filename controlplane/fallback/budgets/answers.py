@@ -1,7 +1,7 @@
 """What a client is told: a refusal with its reason, and where it stands."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from controlplane.fallback.counters.rate_limit import HeaderNames
 from controlplane.fallback.http.headers import ResponseHeaders
@@ -58,9 +58,9 @@ def show_standing(
     headers: ResponseHeaders, usages: Iterable[Usage], names: Mapping[Limit, HeaderNames]
 ) -> None:
     """For each limit how much fits, how much is left, and in how many seconds all of it is there again."""
-    for usage in usages:
-        limit = usage.limit
-        names[limit].write(headers, limit.rule.limit, usage.left, math.ceil(usage.resets_in))
+    for limit, _, used, reserved, resets_in in usages:
+        most = limit.rule.limit
+        names[limit].write(headers, most, max(0, most - used - reserved), math.ceil(resets_in))
 
 
 def clear_refusal(headers: ResponseHeaders) -> None:
@@ -69,11 +69,10 @@ def clear_refusal(headers: ResponseHeaders) -> None:
         headers.set(name, None)
 
 
-def show_degraded(headers: ResponseHeaders, degraded: Iterable[Degraded]) -> None:
+def show_degraded(headers: ResponseHeaders, degraded: Collection[Degraded]) -> None:
     """That some limits were not held by the shared counters, and what was done instead."""
-    how = sorted({one.how.value for one in degraded})
-    if how:
-        headers.set(DEGRADED_HEADER, ", ".join(how))
+    if degraded:
+        headers.set(DEGRADED_HEADER, ", ".join(sorted({one.how.value for one in degraded})))
 
 
 def _wait(refusal: Refusal) -> float:

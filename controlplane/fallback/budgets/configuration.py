@@ -83,6 +83,7 @@ SCHEMA = by_policy(
 class Budget:
     """One limit of a configuration."""
 
+    limit: Limit
     scoped: ScopedLimit
     by: tuple[Template, ...]
     skips: bool
@@ -92,12 +93,10 @@ class Budget:
     member: str | None
     falls_back: bool
 
-    @property
-    def limit(self) -> Limit:
-        return self.scoped.limit
-
     def key(self, context: Context) -> str | None:
         """The counter's key for a call, or None where the call is not counted."""
+        if not self.by:
+            return ""
         request = {}
         for one in self.by:
             value, resolved = one.resolve(context)
@@ -147,6 +146,7 @@ def _budget(limit: Conf) -> Budget:
     by = tuple(limit.get("by", ()))
     kept = Limit(limit["name"], _rule(limit), limit["meter"], OnOutage(limit["on_outage"]))
     return Budget(
+        kept,
         ScopedLimit(kept, by),
         tuple(template(text) for text in by),
         skips=limit["absent"] == "skip",

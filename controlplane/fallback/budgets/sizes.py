@@ -1,7 +1,8 @@
 """How large a call is going to be, as each of its limits counts it."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
 
 from controlplane.fallback.budgets.configuration import Budget
 from controlplane.fallback.llm.call import Call
@@ -12,7 +13,6 @@ from controlplane.limiter.estimate import Estimate, Estimator
 _ONE_EACH = frozenset({"requests", "concurrency"})
 _GUESSED_SHARE = 16
 """What rests on nothing may hold at most this part of a limit."""
-_CAP_OPTION = "max_tokens"
 
 
 class NoUpperBound(Exception):
@@ -20,7 +20,18 @@ class NoUpperBound(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Sizes:
+class Counted:
+    """What counts the calls to one member of a queue."""
+
+    budgets: tuple[Budget, ...]
+    strict: bool
+    """Whether one of the budgets is."""
+    queue: str
+    cap: int | None
+    """The most tokens of an answer that the queue allows."""
+
+
+class Sizes(NamedTuple):
     """What is expected of a call, and what it is at most where a limit is strict."""
 
     likely: Estimate
@@ -53,33 +64,25 @@ class Sizes:
         return min(prompt + answer, max(limit, prompt))
 
 
-def sizes_of(
-    estimator: Estimator,
-    context: Context,
-    call: Call,
-    member: Member,
-    budgets: Iterable[Budget],
-    *,
-    queue: str,
-    cap: int | None,
-) -> Sizes:
+def sizes_of(estimator: Estimator, context: Context, call: Call, member: Member, counted: Counted) -> Sizes:
     """The sizes of a call to a member. Raises NoUpperBound."""
     body = context.parsed_body()
-    size = len(context.body or b"")
-    model = str(member.options.get("model") or body.get("model") or "")
-    caps = [known for known in (cap, member.cap.get(_CAP_OPTION)) if isinstance(known, int)]
-    cap = min(caps, default=None)
-    answers = call.protocol.name != "openai-embeddings"
-
-    def estimate(*, strict: bool) -> Estimate:
-        return estimator.estimate(
-            body, size=size, queue=queue, model=model, cap=cap, strict=strict, answers=answers
-        )
-
-    strict = any(budget.strict for budget in budgets)
-    most = estimate(strict=True) if strict else None
-    if most is not None and call.protocol.name == "passthrough":
+    cap, own = counted.cap, member.output_cap
+    estimate = partial(
+        estimator.estimate,
+        body,
+        size=len(context.body or b""),
+        queue=counted.queue,
+        model=str(member.options.get("model") or body.get("model") or ""),
+        cap=cap if own is None else own if cap is None else min(cap, own),
+        answers=call.protocol.name != "openai-embeddings",
+    )
+    likely = estimate()
+    if not counted.strict:
+        return Sizes(likely, None)
+    if call.protocol.name == "passthrough":
         raise NoUpperBound("what this address passes on is no protocol whose answers can be capped")
-    if most is not None and most.unbounded:
+    most = estimate(strict=True)
+    if most.unbounded:
         raise NoUpperBound("; ".join(most.unbounded))
-    return Sizes(estimate(strict=False), most)
+    return Sizes(likely, most)

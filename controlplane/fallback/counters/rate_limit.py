@@ -30,11 +30,12 @@ class UnusableRule(Exception):
 class HeaderNames:
     """The response headers that tell a client where it stands."""
 
-    __slots__ = ("_limit", "_names", "_remaining", "_reset")
+    __slots__ = ("_keys", "_names", "_sent")
 
     def __init__(self, limit: str, remaining: str, reset: str) -> None:
         self._names = (limit, remaining, reset)
-        self._limit, self._remaining, self._reset = (_sent_name(name) for name in self._names)
+        self._sent = [_sent_name(name) for name in self._names]
+        self._keys = [name.lower() for name in self._sent]
 
     def prefixed(self, prefix: str) -> "HeaderNames":
         """The names for one rule of several."""
@@ -42,9 +43,16 @@ class HeaderNames:
 
     def write(self, headers: ResponseHeaders, limit: int, remaining: int, reset: float) -> None:
         """Say how much fits, how much is left, and in how many seconds it starts anew."""
-        headers.put(*self._limit, str(limit))
-        headers.put(*self._remaining, str(remaining))
-        headers.put(*self._reset, tostring(reset))
+        sent_limit, sent_remaining, sent_reset = self._sent
+        limit_key, remaining_key, reset_key = self._keys
+        in_s = f"{reset}" if type(reset) is int else tostring(reset)
+        headers.put(
+            (
+                (limit_key, (sent_limit, f"{limit}")),
+                (remaining_key, (sent_remaining, f"{remaining}")),
+                (reset_key, (sent_reset, in_s)),
+            )
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,7 +280,6 @@ def _number(value: int | Template, context: Context) -> int:
     return int(number)
 
 
-def _sent_name(name: str) -> tuple[str, str]:
-    """A header's name in lower case, and as it is sent: an underscore counts as a dash."""
-    sent = re.sub(r"[\r\n:]", " ", name.replace("_", "-"))
-    return sent.lower(), sent
+def _sent_name(name: str) -> str:
+    """A header's name as it is sent: an underscore counts as a dash."""
+    return re.sub(r"[\r\n:]", " ", name.replace("_", "-"))

@@ -1,7 +1,7 @@
 """What comes back from a provider, and what goes wrong."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from controlplane.fallback.http.headers import Headers
 
@@ -28,8 +28,7 @@ class ClosedWhileIdle(Exception):
     """A kept connection had been closed by the other side before it was used again."""
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(NamedTuple):
     """Where a connection goes to, and how; connections of one origin are interchangeable."""
 
     scheme: str

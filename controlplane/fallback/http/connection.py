@@ -43,8 +43,9 @@ class Connection(asyncio.Protocol):
         "_answering",
         "_arriving",
         "_closing",
-        "_fields",
         "_header_bytes",
+        "_header_lines",
+        "_headers",
         "_parser",
         "_queue",
         "_server",
@@ -121,7 +122,9 @@ class Connection(asyncio.Protocol):
             self._parser = httptools.HttpRequestParser(self)
             lines = [b"%b %b HTTP/1.1\r\n" % (method, self._target)]
             lines += [
-                f"{name}: {value}\r\n".encode("latin-1") for name, value in self._fields if name != "upgrade"
+                f"{name}: {value}\r\n".encode("latin-1")
+                for name, value in self._headers.pairs()
+                if name != "upgrade"
             ]
             self._feed(b"".join(lines) + b"\r\n" + data[upgrade.args[0] :])
 
@@ -139,7 +142,8 @@ class Connection(asyncio.Protocol):
 
     def on_message_begin(self) -> None:
         self._target = b""
-        self._fields: list[tuple[str, str]] = []
+        self._headers = Headers()
+        self._header_lines = 0
         self._header_bytes = 1
         if self._answering is None:
             self.deadline = self._server.now() + self._server.limits.header_timeout_s
@@ -151,21 +155,22 @@ class Connection(asyncio.Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self._header_bytes += len(name) + len(value)
-        self._fields.append((name.decode("latin-1").lower(), value.decode("latin-1")))
+        self._header_lines += 1
+        self._headers.add(name.decode("latin-1").lower(), value.decode("latin-1"))
         limits = self._server.limits
-        if self._header_bytes > limits.header_bytes or len(self._fields) > limits.header_count:
+        if self._header_bytes > limits.header_bytes or self._header_lines > limits.header_count:
             raise _Refused(400, "400 Request Header Or Cookie Too Large")
 
     def on_headers_complete(self) -> None:
         method = self._parser.get_method().decode("latin-1")
         if self._parser.should_upgrade() and method != "CONNECT":
             return
-        headers = Headers.of(self._fields)
+        headers = self._headers
         version = self._parser.get_http_version()
         if method == "CONNECT" or not _is_host(headers.value("host"), optional=version != "1.1"):
             raise _Refused(400)
         # What the parser does not count: the spaces, colons and line ends.
-        head_bytes = self._header_bytes + len(method) + len(self._target) + 4 * len(self._fields) + 12
+        head_bytes = self._header_bytes + len(method) + len(self._target) + 4 * self._header_lines + 12
         self._header_bytes = 0
         self._arriving = Exchange(
             self,

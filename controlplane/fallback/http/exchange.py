@@ -41,19 +41,20 @@ class Wire(Protocol):
 class Exchange:
     """A request whose headers are complete, and the answer to it.
 
-    The body may still be arriving: `body` waits for it. Exactly one of `respond`, or `start` with `write` and
-    `finish`, is called. `closed` turns true when the client is gone; writing is then harmless.
+    The body may still be arriving: `body` waits for it, `body_complete` says whether it has to. Exactly one
+    of `respond`, or `start` with `write` and `finish`, is called. `closed` turns true when the client is
+    gone; writing is then harmless.
     """
 
     __slots__ = (
-        "_body_done",
         "_body_limit",
         "_chunked",
         "_keep_alive",
         "_parts",
-        "_received",
         "_waiter",
         "_wire",
+        "body_complete",
+        "body_received",
         "bytes_sent",
         "closed",
         "head_bytes",
@@ -97,8 +98,8 @@ class Exchange:
         self._keep_alive = keep_alive
         self._chunked = False
         self._parts: list[bytes] = []
-        self._received = 0
-        self._body_done = False
+        self.body_received = 0
+        self.body_complete = False
         self._body_limit: int | None = None
         self._waiter: asyncio.Future[None] | None = None
 
@@ -107,11 +108,15 @@ class Exchange:
     async def body(self, limit: int) -> bytes:
         """The whole body; BodyTooLarge as soon as it is known to be over the limit."""
         self._check_size(limit)
-        if not self._body_done:
+        if not self.body_complete:
             self._body_limit = limit
             self._waiter = asyncio.get_running_loop().create_future()
             self._wire.want_body()
             await self._waiter
+        return self.body_so_far()
+
+    def body_so_far(self) -> bytes:
+        """What has arrived of the body: all of it once `body_complete` is true."""
         if len(self._parts) > 1:
             self._parts = [b"".join(self._parts)]
         return self._parts[0] if self._parts else b""
@@ -119,27 +124,20 @@ class Exchange:
     def body_part(self, data: bytes) -> None:
         """A part of the body has arrived (called by the connection)."""
         self._parts.append(data)
-        self._received += len(data)
-        if self._waiter is not None and self._body_limit is not None and self._received > self._body_limit:
-            self._resolve(BodyTooLarge(self._received, self._body_limit))
+        self.body_received += len(data)
+        limit = self._body_limit
+        if self._waiter is not None and limit is not None and self.body_received > limit:
+            self._resolve(BodyTooLarge(self.body_received, limit))
 
     def body_end(self) -> None:
         """The body is complete (called by the connection)."""
-        self._body_done = True
+        self.body_complete = True
         self._resolve(None)
-
-    @property
-    def body_complete(self) -> bool:
-        return self._body_done
-
-    @property
-    def body_received(self) -> int:
-        return self._received
 
     def _check_size(self, limit: int) -> None:
         announced = self.headers.get("content-length")
         size = int(announced) if announced and announced.isascii() and announced.isdigit() else 0
-        size = max(size, self._received)
+        size = max(size, self.body_received)
         if size > limit:
             raise BodyTooLarge(size, limit)
 
@@ -218,7 +216,7 @@ class Exchange:
 
     def _may_keep_alive(self) -> bool:
         # What is left of an unread body would be taken for the next request.
-        return self._keep_alive and self._body_done
+        return self._keep_alive and self.body_complete
 
     def _head(self, status: int, headers: Iterable[tuple[str, str]]) -> str:
         lines = [f"HTTP/1.1 {status} {reason(status)}\r\n"]

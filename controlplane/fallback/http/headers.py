@@ -1,10 +1,10 @@
 """Request and response headers, with nginx's idea of what a name is."""
 
-import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
+from typing import cast
 
 Value = str | list[str]
-_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 
 class Headers:
@@ -47,10 +47,15 @@ class Headers:
         if "_" in name:
             self._underscored = True
 
-    def remove(self, names: Iterable[str]) -> None:
+    def put(self, fields: Mapping[str, str]) -> None:
+        """Replace headers by values that are not empty; names are in lower case, without underscores."""
+        self._fields.update(fields)
+
+    def remove(self, names: frozenset[str]) -> None:
         """Remove headers; names are in lower case."""
-        for name in names:
-            self._fields.pop(name, None)
+        if not names.isdisjoint(self._fields):
+            for name in names:
+                self._fields.pop(name, None)
 
     def get(self, name: str) -> str | None:
         """The first value; `name` is in lower case."""
@@ -110,65 +115,70 @@ class Headers:
 class ResponseHeaders:
     """Response headers: found by any spelling, sent with the spelling of whoever set them last."""
 
-    __slots__ = ("_fields",)
+    __slots__ = ("_fields", "_repeats")
 
     def __init__(self) -> None:
         self._fields: dict[str, tuple[str, Value]] = {}
+        self._repeats = False
+        """Whether a header may have several values."""
 
     def set(self, name: str, value: Value | None) -> None:
         """Replace a header; None removes it. An underscore in a name counts as a dash."""
-        name = name.replace("_", "-")
+        key, sent = _names(name)
         if value is None or value == []:
-            self._fields.pop(name.lower(), None)
+            self._fields.pop(key, None)
+        elif isinstance(value, list):
+            self._repeats = True
+            self._fields[key] = (sent, [_one_line(one) for one in value])
         else:
-            self._fields[name.lower()] = (one_line(name), _safe(value))
+            self._fields[key] = (sent, _one_line(value))
 
-    def put(self, key: str, name: str, value: str) -> None:
-        """Replace a header whose name is known to be good; `key` is the name in lower case."""
-        self._fields[key] = (name, value)
+    def put(self, fields: Iterable[tuple[str, tuple[str, str]]]) -> None:
+        """Replace headers whose names and values are known to be good: name in lower case, (name, value)."""
+        self._fields.update(fields)
 
     def add(self, name: str, value: str) -> None:
-        name = name.replace("_", "-")
-        present = self._fields.get(name.lower())
+        key, sent = _names(name)
+        present = self._fields.get(key)
         if present is None:
-            self._fields[name.lower()] = (one_line(name), one_line(value))
+            self._fields[key] = (sent, _one_line(value))
         else:
+            self._repeats = True
             values = present[1] if isinstance(present[1], list) else [present[1]]
-            self._fields[name.lower()] = (present[0], [*values, one_line(value)])
+            self._fields[key] = (present[0], [*values, _one_line(value)])
 
     def get(self, name: str) -> Value | None:
-        present = self._fields.get(name.replace("_", "-").lower())
+        present = self._fields.get(_names(name)[0])
         return present[1] if present else None
 
     def first(self, name: str) -> str | None:
         value = self.get(name)
         return value[0] if isinstance(value, list) else value
 
-    def __contains__(self, name: str) -> bool:
-        """Whether the header, in lower case, is there."""
-        return name in self._fields
-
     def items(self) -> Iterable[tuple[str, Value]]:
         """(name as it will be sent, value)."""
         return self._fields.values()
 
-    def pairs(self) -> Iterator[tuple[str, str]]:
-        for name, value in self._fields.values():
-            if isinstance(value, list):
-                for one in value:
-                    yield name, one
-            else:
-                yield name, value
+    def pairs(self) -> list[tuple[str, str]]:
+        """Every single (name as it will be sent, value)."""
+        if not self._repeats:
+            return cast(list[tuple[str, str]], list(self._fields.values()))
+        return [
+            (name, one)
+            for name, value in self._fields.values()
+            for one in (value if isinstance(value, list) else [value])
+        ]
 
 
-def one_line(text: str) -> str:
-    """The text as a header's value: what ends a line is escaped, or its author could write the rest."""
-    return _CONTROL.sub(_escaped, text) if _CONTROL.search(text) else text
+@lru_cache(maxsize=4096)
+def _names(name: str) -> tuple[str, str]:
+    """A header's name as it is looked up, and as it is sent."""
+    dashed = name.replace("_", "-")
+    return dashed.lower(), _one_line(dashed)
 
 
-def _escaped(found: re.Match[str]) -> str:
-    return f"%{ord(found.group()):02X}"
-
-
-def _safe(value: Value) -> Value:
-    return [one_line(one) for one in value] if isinstance(value, list) else one_line(value)
+def _one_line(text: str) -> str:
+    """A line break in a header would let its author write the rest of the answer."""
+    if "\n" in text or "\r" in text:
+        return text.replace("\r", " ").replace("\n", " ")
+    return text

@@ -2,6 +2,7 @@
 
 from http import HTTPStatus
 
+_REASONS = {status.value: status.phrase for status in HTTPStatus}
 # nginx has its own words for some statuses.
 _TITLES = {
     302: "302 Found",
@@ -26,10 +27,7 @@ _PAGE = (
 
 def reason(status: int) -> str:
     """The reason phrase of a status line."""
-    try:
-        return HTTPStatus(status).phrase
-    except ValueError:
-        return "Unknown"
+    return _REASONS.get(status, "Unknown")
 
 
 def error_page(status: int, title: str | None = None) -> bytes | None:

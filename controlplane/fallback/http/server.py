@@ -32,7 +32,7 @@ class Server:
         self._handler = handler
         self._connections: set[Connection] = set()
         self._gone = asyncio.Event()
-        self._answering: set[asyncio.Task[None]] = set()
+        self._answering: dict[Exchange, asyncio.Task[None]] = {}
         self._loop = asyncio.get_running_loop()
         self._log = structlog.get_logger("gateway.http")
         self.now = self._loop.time
@@ -91,9 +91,7 @@ class Server:
     def answer(self, exchange: Exchange) -> None:
         """Run the handler for one request."""
         self.requests += 1
-        task = self._loop.create_task(self._run(exchange))
-        self._answering.add(task)
-        task.add_done_callback(self._answering.discard)
+        self._answering[exchange] = self._loop.create_task(self._run(exchange))
 
     async def _run(self, exchange: Exchange) -> None:
         try:
@@ -105,6 +103,8 @@ class Server:
         except Exception as error:  # noqa: BLE001  whatever went wrong, the client gets an answer and we go on
             self._log.error("request failed", kind=type(error).__name__, at=_place(error))
             self._fail(exchange, 500)
+        finally:
+            self._answering.pop(exchange, None)
 
     def _fail(self, exchange: Exchange, status: int) -> None:
         if exchange.started:
@@ -132,9 +132,10 @@ class Server:
                 await asyncio.wait_for(self._gone.wait(), seconds)
         for connection in list(self._connections):
             connection.abort()
-        for task in list(self._answering):
+        answering = list(self._answering.values())
+        for task in answering:
             task.cancel()
-        await asyncio.gather(*self._answering, return_exceptions=True)
+        await asyncio.gather(*answering, return_exceptions=True)
 
 
 def _place(error: BaseException) -> str:

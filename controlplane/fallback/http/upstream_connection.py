@@ -36,6 +36,7 @@ class UpstreamConnection(asyncio.Protocol):
     __slots__ = (
         "_answer",
         "_bodiless",
+        "_checked_by",
         "_complete",
         "_error",
         "_head_done",
@@ -71,6 +72,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._answer: asyncio.Future[Answer] | None = None
         self._sink: Sink | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._checked_by = 0.0
         self._paused = False
         self._stopping = False
 
@@ -90,7 +92,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._patience = patience
         self._streams = streams
         self._last_read = loop.time()
-        self._timer = loop.call_later(patience.timeout_s, self._check_time)
+        self._be_checked_by(self._last_read + patience.timeout_s)
         self._transport.write(request)
         try:
             return await answer
@@ -205,7 +207,8 @@ class UpstreamConnection(asyncio.Protocol):
     def _message_complete(self, *, reusable: bool) -> None:
         self._complete = self._used = True
         self._reusable = reusable
-        self._stop_timer()
+        if self._stopping:
+            self._stop_timer()
         if self._state is State.ASKED:
             parts, self._parts = self._parts, []
             status = self._parser.get_status_code()
@@ -256,14 +259,28 @@ class UpstreamConnection(asyncio.Protocol):
             and "transfer-encoding" not in self._headers
         )
 
+    def _be_checked_by(self, when: float) -> None:
+        """Check the time then or sooner. What is done in time leaves its timer to the connection's next
+        request: to set one and cancel it again would cost every call.
+        """
+        if self._timer is not None:
+            if self._checked_by <= when:
+                return
+            self._timer.cancel()
+        self._checked_by = when
+        self._timer = self._pool.loop.call_at(when, self._check_time)
+
     def _check_time(self) -> None:
         """Fail when nothing has been read for too long; what we paused ourselves is no silence."""
-        waited = 0.0 if self._paused else self._pool.now() - self._last_read
+        self._timer = None
+        if self._state is State.IDLE or self._complete:
+            return
+        now = self._pool.now()
+        waited = 0.0 if self._paused else now - self._last_read
         left = self._patience.timeout_s - waited
         if left > 0.001:
-            self._timer = self._pool.loop.call_later(left, self._check_time)
+            self._be_checked_by(now + left)
             return
-        self._timer = None
         self._fail(UpstreamFailed("reading timed out", timed_out=True, answered=self._head_done))
 
     def _stopped(self) -> None:

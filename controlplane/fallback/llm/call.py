@@ -1,22 +1,17 @@
 """The state of one call to a model: who is asked, in which protocol, and what it has cost."""
 
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from controlplane.fallback.llm.protocols import LlmProtocol
-from controlplane.fallback.llm.usage import Usage
+from controlplane.fallback.llm.usage import COUNTS, Usage
 
 if TYPE_CHECKING:
     from controlplane.fallback.llm.members import Member
     from controlplane.fallback.runtime.balancing import Turn
 
-_USAGE_VARIABLES = (
-    ("llm_prompt_tokens", "prompt_tokens"),
-    ("llm_completion_tokens", "completion_tokens"),
-    ("llm_total_tokens", "total_tokens"),
-    ("llm_cache_read_input_tokens", "cache_read_input_tokens"),
-    ("llm_cache_creation_input_tokens", "cache_creation_input_tokens"),
-    ("llm_reasoning_tokens", "reasoning_tokens"),
-)
+_USAGE_VARIABLES = tuple(f"llm_{name}" for name in COUNTS)
+_figures = attrgetter(*COUNTS)
 
 
 class Call:
@@ -59,5 +54,4 @@ class Call:
         """Keep what a call cost and make it readable in variables."""
         self.usage = usage
         known = usage or Usage()
-        for name, attribute in _USAGE_VARIABLES:
-            values[name] = getattr(known, attribute)
+        values.update(zip(_USAGE_VARIABLES, _figures(known), strict=True))

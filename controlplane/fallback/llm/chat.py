@@ -35,10 +35,11 @@ class Chat:
 
     def calls_tools(self, answer: Json) -> bool:
         choices = answer.get("choices")
-        return any(
-            isinstance(calls := part(choice, "message").get("tool_calls"), list) and bool(calls)
-            for choice in (choices if isinstance(choices, list) else [])
-        )
+        for choice in choices if isinstance(choices, list) else ():
+            calls = part(choice, "message").get("tool_calls")
+            if isinstance(calls, list) and calls:
+                return True
+        return False
 
     def meter(self) -> "ChatMeter":
         return ChatMeter()
@@ -85,8 +86,8 @@ def usage_of(answer: Json) -> Usage | None:
         prompt_tokens=prompt,
         completion_tokens=completion,
         total_tokens=count(raw["total_tokens"]) if "total_tokens" in raw else prompt + completion,
-        cache_read_input_tokens=count(cached),
-        cache_creation_input_tokens=count(inputs.get("cache_creation_input_tokens")),
-        reasoning_tokens=count(outputs.get("reasoning_tokens")),
+        cache_read_input_tokens=count(cached) if cached else 0,
+        cache_creation_input_tokens=count(inputs.get("cache_creation_input_tokens")) if inputs else 0,
+        reasoning_tokens=count(outputs.get("reasoning_tokens")) if outputs else 0,
         raw=raw,
     )

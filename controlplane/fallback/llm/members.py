@@ -24,6 +24,8 @@ class Member:
     priority: int
     options: Mapping[str, Any]
     cap: Mapping[str, Any]
+    output_cap: int | None
+    """The most tokens of an answer, where `cap` names them for every protocol."""
     patches: Mapping[str, Any]
     patches_win: bool
     auth_headers: tuple[tuple[str, str], ...]
@@ -55,6 +57,7 @@ def member(conf: Mapping[str, Any], name: str, *, verify: bool) -> Member:
     auth = conf.get("auth") or {}
     place = conf.get("provider_conf") or {}
     origin, path, query = _endpoint(override.get("endpoint"), provider, place, verify=verify)
+    cap = override.get("llm_options") or {}
     usual = 443 if origin.scheme == "https" else 80
     return Member(
         name=name,
@@ -62,7 +65,8 @@ def member(conf: Mapping[str, Any], name: str, *, verify: bool) -> Member:
         weight=int(conf.get("weight", 1)),
         priority=int(conf.get("priority", 0)),
         options=conf.get("options") or {},
-        cap=override.get("llm_options") or {},
+        cap=cap,
+        output_cap=most if isinstance(most := cap.get("max_tokens"), int) else None,
         patches=override.get("request_body") or {},
         patches_win=bool(override.get("request_body_force_override")),
         auth_headers=tuple((key.lower(), value) for key, value in (auth.get("header") or {}).items()),

@@ -103,11 +103,10 @@ def request_bytes(
     lines = [
         f"{method} {target} HTTP/1.1\r\nhost: {member.host_header}\r\ncontent-type: application/json\r\n"
     ]
-    for name, value in headers.items():
-        if isinstance(value, list):
-            lines.extend(f"{name}: {one}\r\n" for one in value)
-        else:
-            lines.append(f"{name}: {value}\r\n")
+    lines += [
+        f"{name}: {value}\r\n" if type(value) is str else "".join(f"{name}: {one}\r\n" for one in value)
+        for name, value in headers.items()
+    ]
     lines.append(f"content-length: {len(body)}\r\n\r\n")
     return "".join(lines).encode("latin-1", "replace") + body
 

@@ -21,7 +21,7 @@ class Usage:
 
     def merge(self, later: "Usage") -> None:
         """Take over what a later report of the same stream says; streams may report in parts."""
-        for name in _COUNTS:
+        for name in COUNTS:
             value = getattr(later, name)
             if value > 0:
                 setattr(self, name, value)
@@ -31,7 +31,7 @@ class Usage:
                 self.raw[key] = value
 
 
-_COUNTS = (
+COUNTS = (
     "prompt_tokens",
     "completion_tokens",
     "total_tokens",

@@ -72,7 +72,7 @@ class RequestId(Plugin):
 
 
 def _uuid4(chance: Random) -> str:
-    digits = f"{chance.getrandbits(128):032x}"
+    digits = chance.randbytes(16).hex()
     variant = "89ab"[int(digits[16], 16) & 3]
     return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
 

@@ -14,14 +14,9 @@ from controlplane.fallback.budgets.answers import (
     show_standing,
     unbounded,
 )
-from controlplane.fallback.budgets.configuration import (
-    SCHEMA,
-    Budget,
-    budgets_of,
-    configuration_problem,
-)
-from controlplane.fallback.budgets.held import LEASE_S, Held
-from controlplane.fallback.budgets.sizes import NoUpperBound, Sizes, sizes_of
+from controlplane.fallback.budgets.configuration import SCHEMA, budgets_of, configuration_problem
+from controlplane.fallback.budgets.held import LEASE_S, Held, Holder
+from controlplane.fallback.budgets.sizes import Counted, NoUpperBound, Sizes, sizes_of
 from controlplane.fallback.llm.call import Call
 from controlplane.fallback.llm.members import Member
 from controlplane.fallback.plugins.redis_options import SECRETS, address_of, policy_problem
@@ -53,8 +48,9 @@ class TokenBudget(Plugin):
         self._titles = {budget.limit: budget.title for budget in self._budgets}
         self._falls_back = {budget.limit: budget.falls_back for budget in self._budgets}
         self._headers = {budget.limit: header_names(number) for number, budget in enumerate(self._budgets, 1)}
-        self._by_member: dict[str | None, tuple[Budget, ...]] = {}
+        self._by_member: dict[str | None, Counted] = {}
         self._limiter = services.limiters.of(address_of(conf) if conf["policy"] == "redis" else None)
+        self._holder = Holder(self._limiter, services.spawn)
         self._estimator = services.limiters.estimator
         self._cap: int | None = conf.get("output_cap")
         self._shows = conf["show_limit_headers"]
@@ -84,13 +80,17 @@ class TokenBudget(Plugin):
         before: Held | None = context.notes.pop(self, None)
         if before is not None:
             before.cancel()
-        budgets = self._of(member.name)
+        model = member.options.get("model")
+        if model is not None and model not in self._models:
+            self._models.add(model)
+            self.services.spawn(self._load_encoding(model))
+        counted = self._by_member.get(member.name) or self._count(member.name)
         try:
-            sizes = self._sizes(context, call, member, budgets)
+            sizes = sizes_of(self._estimator, context, call, member, counted)
         except NoUpperBound as error:
             return unbounded(str(error))
         call.cap = sizes.cap
-        return await self._take(context, budgets, sizes)
+        return await self._take(context, counted, sizes)
 
     def has_others(self, context: Context) -> bool:
         """Whether another member may have what the last one had not: no limit of all of them has refused."""
@@ -102,12 +102,11 @@ class TokenBudget(Plugin):
         if call is not None and call.target is not None:
             return await self.admit(context, call, call.target)
         # No model's call: what can be counted of it are the call itself and its slot.
-        budgets = tuple(one for one in self._of(None) if one.limit.meter in _ONE_EACH)
-        return await self._take(context, budgets, None)
+        return await self._take(context, self._by_member.get(None) or self._count(None), None)
 
-    async def _take(self, context: Context, budgets: tuple[Budget, ...], sizes: Sizes | None) -> Reply | None:
+    async def _take(self, context: Context, counted: Counted, sizes: Sizes | None) -> Reply | None:
         charges: list[tuple[Limit, str, int]] = []
-        for budget in budgets:
+        for budget in counted.budgets:
             key = budget.key(context)
             if key is not None:
                 charges.append((budget.limit, key, sizes.amount(budget) if sizes is not None else 1))
@@ -120,7 +119,7 @@ class TokenBudget(Plugin):
             )
             code, message = self.conf["rejected_code"], self.conf.get("rejected_msg")
             return refused(taken, self._titles, headers, code=code, message=message)
-        context.notes[self] = Held(self._limiter, taken, sizes, self.services.spawn)
+        context.notes[self] = self._holder.hold(taken, sizes)
         if (self, _FALLS_BACK) in context.notes:
             clear_refusal(headers)
         if self._shows:
@@ -128,25 +127,17 @@ class TokenBudget(Plugin):
         show_degraded(headers, taken.degraded)
         return None
 
-    def _sizes(self, context: Context, call: Call, member: Member, budgets: tuple[Budget, ...]) -> Sizes:
-        model = member.options.get("model")
-        if isinstance(model, str) and model not in self._models:
-            self._models.add(model)
-            self.services.spawn(self._load_encoding(model))
-        return sizes_of(
-            self._estimator, context, call, member, budgets, queue=self.owner.resource_key, cap=self._cap
-        )
+    def _count(self, member: str | None) -> Counted:
+        """What counts the calls to a member, or those that are no model's."""
+        budgets = tuple(one for one in self._budgets if one.member in (None, member))
+        if member is None:
+            budgets = tuple(one for one in budgets if one.limit.meter in _ONE_EACH)
+        strict = any(one.strict for one in budgets)
+        counted = self._by_member[member] = Counted(budgets, strict, self.owner.resource_key, self._cap)
+        return counted
 
     async def _load_encoding(self, model: str) -> None:
         await asyncio.to_thread(self.services.limiters.encodings.load, [model])
-
-    def _of(self, member: str | None) -> tuple[Budget, ...]:
-        """The budgets that count a call to that member."""
-        found = self._by_member.get(member)
-        if found is None:
-            found = tuple(one for one in self._budgets if one.member in (None, member))
-            self._by_member[member] = found
-        return found
 
 
 def _may_have_cost(context: Context) -> bool:

@@ -2,6 +2,7 @@
 
 import ipaddress
 import re
+from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import parse_qsl, unquote_to_bytes, urlencode
 
@@ -30,6 +31,7 @@ class Address(NamedTuple):
         return f"{self.path}?{self.query}" if self.query else self.path
 
 
+@lru_cache(maxsize=512)
 def parse(target: str) -> Address:
     """Split and normalize a request target; InvalidAddress if it climbs out of the root or is no path."""
     if not target.startswith("/"):
@@ -68,6 +70,7 @@ def query_text(arguments: dict[str, str | list[str]]) -> str:
     return urlencode(arguments, doseq=True)
 
 
+@lru_cache(maxsize=512)
 def host_name(host_header: str) -> str:
     """The host without its port, in lower case."""
     host = host_header.lower()

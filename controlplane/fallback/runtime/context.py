@@ -181,6 +181,11 @@ class Context:
         """The body if it has been read."""
         return self._body
 
+    def keep_body(self, limit: int) -> None:
+        """Take the body if all of it has arrived and it is within the limit."""
+        if self._body is None and self.exchange.body_complete and self.exchange.body_received <= limit:
+            self._body = self.exchange.body_so_far()
+
     async def read_body(self, limit: int) -> bytes:
         """The whole body; BodyUnavailable if it is over the limit."""
         if self._body is None:

@@ -10,7 +10,6 @@ from typing import Any
 
 from controlplane.fallback.lua_values import tonumber, tostring
 from controlplane.fallback.runtime.context import Context
-from controlplane.fallback.runtime.patterns import InvalidPattern, pattern
 from controlplane.fallback.runtime.variables import variable
 
 Condition = Callable[[Context], bool]
@@ -66,7 +65,14 @@ def _compile(rules: Sequence[Any]) -> Condition:
 def _all(parts: list[Condition]) -> Condition:
     if len(parts) == 1:
         return parts[0]
-    return lambda context: all(part(context) for part in parts)
+
+    def every(context: Context) -> bool:
+        for part in parts:  # noqa: SIM110  all() would make a generator for every request
+            if not part(context):
+                return False
+        return True
+
+    return every
 
 
 def _any(parts: list[Condition]) -> Condition:
@@ -126,10 +132,10 @@ def _ordered(compare: Callable[[float, float], bool]) -> Callable[[Any], Test]:
 def _matching(flags: re.RegexFlag) -> Callable[[Any], Test]:
     def make(right: Any) -> Test:
         try:
-            compiled = pattern(tostring(right), flags)
-        except InvalidPattern:
+            pattern = re.compile(tostring(right), flags)
+        except re.error:
             return lambda left: False
-        return lambda left: left is not None and compiled.search(tostring(left)) is not None
+        return lambda left: left is not None and pattern.search(tostring(left)) is not None
 
     return make
 

@@ -16,13 +16,6 @@ from controlplane.fallback.runtime.plan import Phases, Plan, run_steps
 from controlplane.fallback.runtime.plans import MissingObject, Plans
 
 SERVER = "Sluice"
-_TEXTS = frozenset(
-    [
-        *("text/html", "text/xml", "text/plain", "text/vnd.wap.wml"),
-        *("application/javascript", "application/rss+xml"),
-    ]
-)
-"""Kinds of texts whose encoding is said to clients, where whoever made them has not."""
 NOT_FOUND = {"error_msg": "404 Route Not Found"}
 
 
@@ -62,7 +55,8 @@ class Traffic:
 
     async def _run(self, context: Context, ending: Ending) -> Reply:
         """The phases up to an answer."""
-        if context.exchange.body_complete or self._plans.read_bodies:
+        context.keep_body(self._body_limit)
+        if context.body is None and self._plans.read_bodies:
             # Whoever needs a body that is too large says so; who does not need it can still answer.
             with contextlib.suppress(BodyUnavailable):
                 await context.read_body(self._body_limit)
@@ -74,7 +68,7 @@ class Traffic:
         around = self._plans.global_phases(plan)
         ending.phases.append(around)
         context.plan = plan
-        reply = await run_steps(around.rewrite, context)
+        reply = await run_steps(around.rewrite, context) if around.rewrite else None
         if reply is None and plan is None:
             reply = await run_steps(around.access, context) or Reply(404, NOT_FOUND)
         if reply is not None or plan is None:
@@ -98,7 +92,7 @@ class Traffic:
                 if reply is not None:
                     return reply
         for steps in (around.access, plan.phases.access, around.before_proxy, plan.phases.before_proxy):
-            reply = await run_steps(steps, context)
+            reply = await run_steps(steps, context) if steps else None
             if reply is not None:
                 return reply
         if isinstance(plan.upstream, Reply):
@@ -143,11 +137,7 @@ class Traffic:
 
 
 def _sent(context: Context) -> list[tuple[str, str]]:
-    headers = context.response_headers
-    kind = headers.first("content-type")
-    if kind in _TEXTS and "content-encoding" not in headers:
-        headers.put("content-type", "Content-Type", f"{kind}; charset=utf-8")
-    return [("Server", SERVER), *headers.pairs()]
+    return [("Server", SERVER), *context.response_headers.pairs()]
 
 
 def _body_of(reply: Reply) -> tuple[bytes, str | None]:
@@ -170,7 +160,11 @@ def _set_forwarded(context: Context, host: str) -> None:
     """Say where the request came in; what the client claims about that does not count."""
     headers = context.headers
     port = host.rpartition(":")[2]
-    headers.set("x-forwarded-proto", "http")
+    headers.put(
+        {
+            "x-forwarded-proto": "http",
+            "x-forwarded-port": port if port.isdigit() and ":" in host else str(context.exchange.port),
+        }
+    )
     headers.set("x-forwarded-host", host or context.host)
-    headers.set("x-forwarded-port", port if port.isdigit() and ":" in host else str(context.exchange.port))
     headers.set("forwarded", None)

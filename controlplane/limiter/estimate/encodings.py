@@ -3,6 +3,7 @@
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import lru_cache
 from hashlib import sha1, sha256
 from pathlib import Path
 from typing import Any, Protocol
@@ -11,6 +12,8 @@ import tiktoken
 from tiktoken_ext.openai_public import ENCODING_CONSTRUCTORS
 
 Constructor = Callable[[], dict[str, Any]]  # the arguments of tiktoken.Encoding, which differ by encoding
+
+_MOST_REMEMBERED = 1000
 
 
 class Encoder(Protocol):
@@ -30,6 +33,7 @@ class Encodings:
     ) -> None:
         self._constructors = constructors
         self._name_of = name_of
+        self._encoding_of = lru_cache(_MOST_REMEMBERED)(self._find_encoding_of)
         self._loaded: dict[str, Encoder] = {}
 
     def load(self, models: Iterable[str]) -> list[str]:
@@ -53,7 +57,7 @@ class Encodings:
         name = self._encoding_of(model)
         return None if name is None else self._loaded.get(name)
 
-    def _encoding_of(self, model: str) -> str | None:
+    def _find_encoding_of(self, model: str) -> str | None:
         try:
             name = self._name_of(model)
         except KeyError:

@@ -2,7 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from controlplane.limiter.estimate.encodings import Encoder, Encodings
 from controlplane.limiter.estimate.learning import AnswerSizes, TokensPerByte, remembered
@@ -16,8 +16,7 @@ _TEMPLATE_TOKENS = 256
 _TOOLS_TOKENS = 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Estimate:
+class Estimate(NamedTuple):
     """What to reserve for a call.
 
     `cap` is the most tokens an answer may have for the estimate to hold: send it along if the client did not.
@@ -84,19 +83,20 @@ class Estimator:
         `answers=False` is for calls that generate nothing, such as embeddings.
         """
         facts = read_request(body)
-        text_bytes = sum(len(text.encode(errors="replace")) for text in facts.texts)
-        unbounded = list(facts.unbounded)
+        text_bytes = 0
+        for text in facts.texts:
+            text_bytes += len(text) if text.isascii() else len(text.encode(errors="replace"))
         prompt = self._at_most(facts, size) if strict else self._likely(facts, model, text_bytes)
-        caps = [known for known in (facts.cap, cap) if known is not None]
         completion, sent_cap, guessed = 0, None, False
         if answers:
-            sent_cap = min(caps, default=None)
+            sent_cap = _smaller(facts.cap, cap)
             if sent_cap is None and strict:
-                unbounded.append("no max_tokens, and the queue has no cap of its own")
+                facts.unbounded.append("no max_tokens, and the queue has no cap of its own")
             usual = self._usual_answer(queue) if sent_cap is None else sent_cap
             guessed = usual is None
             completion = (self._first_answer_tokens if usual is None else usual) * facts.answers
-        return Estimate(prompt, completion, sent_cap, tuple(unbounded), queue, model, text_bytes, guessed)
+        unbounded = tuple(facts.unbounded)
+        return Estimate(prompt, completion, sent_cap, unbounded, queue, model, text_bytes, guessed)
 
     def learn(self, estimate: Estimate, *, prompt_tokens: int, completion_tokens: int) -> None:
         """What the call of that estimate really used."""
@@ -118,6 +118,12 @@ class Estimator:
         else:
             text = _encoded(encoder, facts.texts) + facts.messages * _MESSAGE_TOKENS
         return max(1, text + facts.token_ids + facts.images * self._image_tokens)
+
+
+def _smaller(one: int | None, other: int | None) -> int | None:
+    if one is None or other is None:
+        return one if other is None else other
+    return min(one, other)
 
 
 def _encoded(encoder: Encoder, texts: list[str]) -> int:

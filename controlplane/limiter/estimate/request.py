@@ -12,6 +12,8 @@ _NOT_TEXT = frozenset(
 _IMAGES = frozenset({"image_url", "input_image", "image"})
 _DOCUMENTS = frozenset({"input_file", "file", "document", "container_upload", "item_reference", "video_url"})
 _KEPT_BY_PROVIDER = ("previous_response_id", "conversation", "container", "mcp_servers", "web_search_options")
+_ANSWERS = ("n", "best_of")
+_RARE_FIELDS = frozenset([*_SCHEMA_FIELDS, *_KEPT_BY_PROVIDER, *_ANSWERS, "prompt"])
 _TOOLS_OF_CLIENT = frozenset({"function", "custom"})
 
 
@@ -34,29 +36,33 @@ class RequestFacts:
 
 def read_request(body: Mapping[str, object]) -> RequestFacts:
     """The figures of a parsed body; what is not as it should be is left for the provider to refuse."""
-    facts = RequestFacts(cap=_smallest_cap(body), answers=_answers(body))
+    facts = RequestFacts()
     for name in _TEXT_FIELDS:
         if name in body:
             _read_text(body[name], facts)
-    for name in _SCHEMA_FIELDS:
-        if body.get(name):
-            facts.texts.append(" ".join(_words(body[name], names=True)))
+    for name in _CAPS:
+        cap = body.get(name)
+        if type(cap) is int and cap >= 0 and (facts.cap is None or cap < facts.cap):
+            facts.cap = cap
     messages = body.get("messages", body.get("input"))
     facts.messages = len(messages) if isinstance(messages, list) else 1
-    facts.has_tools = bool(body.get("tools") or body.get("functions"))
-    facts.unbounded += [f"{name}: what it stands for is not in the request" for name in _kept(body)]
-    facts.unbounded += [f"tool {kind}: what it adds is not in the request" for kind in _provider_tools(body)]
+    if not _RARE_FIELDS.isdisjoint(body):
+        _read_rare_fields(body, facts)
     return facts
 
 
-def _smallest_cap(body: Mapping[str, object]) -> int | None:
-    caps = [cap for name in _CAPS if type(cap := body.get(name)) is int and cap >= 0]
-    return min(caps, default=None)
-
-
-def _answers(body: Mapping[str, object]) -> int:
-    counts = [count for name in ("n", "best_of") if type(count := body.get(name)) is int and count > 0]
-    return max(counts, default=1)
+def _read_rare_fields(body: Mapping[str, object], facts: RequestFacts) -> None:
+    """What most bodies do not have."""
+    for name in _ANSWERS:
+        count = body.get(name)
+        if type(count) is int and count > facts.answers:
+            facts.answers = count
+    for name in _SCHEMA_FIELDS:
+        if body.get(name):
+            facts.texts.append(" ".join(_words(body[name], names=True)))
+    facts.has_tools = bool(body.get("tools") or body.get("functions"))
+    facts.unbounded += [f"{name}: what it stands for is not in the request" for name in _kept(body)]
+    facts.unbounded += [f"tool {kind}: what it adds is not in the request" for kind in _provider_tools(body)]
 
 
 def _read_text(root: object, facts: RequestFacts) -> None:
@@ -68,16 +74,23 @@ def _read_text(root: object, facts: RequestFacts) -> None:
         elif isinstance(part, list):
             waiting.extend(part)
         elif isinstance(part, dict):
-            kind = _kind(part)
-            if kind in _IMAGES:
-                facts.images += 1
-                facts.image_bytes += sum(map(len, _words(part)))
-            elif kind in _DOCUMENTS:
-                facts.unbounded.append(f"{kind}: its text is not in the request")
-            else:
-                waiting.extend(value for name, value in part.items() if name not in _NOT_TEXT)
+            _read_part(part, facts, waiting)
         elif type(part) is int:
             facts.token_ids += 1
+
+
+def _read_part(part: Mapping[str, object], facts: RequestFacts, waiting: list[object]) -> None:
+    """One object of a text: a message, a piece of its content, a result of a tool."""
+    kind = _kind(part) if "type" in part else None
+    if kind in _IMAGES:
+        facts.images += 1
+        facts.image_bytes += sum(map(len, _words(part)))
+    elif kind in _DOCUMENTS:
+        facts.unbounded.append(f"{kind}: its text is not in the request")
+    else:
+        for name, value in part.items():
+            if name not in _NOT_TEXT:
+                waiting.append(value)
 
 
 def _words(root: object, *, names: bool = False) -> Iterator[str]:

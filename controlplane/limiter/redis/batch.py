@@ -32,12 +32,12 @@ class Batch:
 
     __slots__ = (
         "_arguments",
-        "_found",
         "_keys",
-        "_positions",
+        "_places",
         "_rules",
         "names",
         "operations",
+        "positions",
         "sent_again",
         "sent_at",
     )
@@ -46,8 +46,9 @@ class Batch:
         self.names = names
         self._keys: list[bytes] = []
         self._rules: list[bytes] = []
-        self._positions: dict[bytes, int] = {}
-        self._found: dict[tuple[Limit, str], int] = {}
+        self._places: dict[bytes, int] = {}
+        self.positions: dict[tuple[Limit, str], int] = {}
+        """Of the counters that were asked for: look here first, most calls share them."""
         self._arguments: list[bytes] = []
         self.operations: list[Operation] = []
         self.sent_at = 0.0
@@ -66,19 +67,16 @@ class Batch:
 
     def position(self, limit: Limit, key: str) -> int:
         """Where the script finds that counter, counted from 1."""
-        found = self._found.get((limit, key))
-        if found is not None:
-            return found
         name = self.names.counter(limit, key)
         rule = self.names.rule(limit)
-        position = self._positions.get(name)
+        position = self._places.get(name)
         if position is None:
             self._keys.append(name)
             self._rules.append(rule)
-            position = self._positions[name] = len(self._keys)
+            position = self._places[name] = len(self._keys)
         elif self._rules[position - 1] != rule:
             raise RulesDiffer
-        self._found[limit, key] = position
+        self.positions[limit, key] = position
         return position
 
     def command(self, sha: bytes, now: bytes, deadline: bytes) -> bytes:

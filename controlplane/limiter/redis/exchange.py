@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from functools import partial
+from functools import cached_property, partial
 
 from controlplane.clock import Clock
 from controlplane.errors import InvalidSpec, Unavailable
@@ -14,6 +14,7 @@ from controlplane.limiter.redis.link import Link
 from controlplane.limiter.redis.operations import Close, Renew
 from controlplane.limiter.redis.record import read_member
 from controlplane.limiter.redis.script import Script
+from controlplane.limiter.results import Outcome
 
 BATCHES_IN_FLIGHT = 2
 """While Redis works on one, the next is there already; more would only make them smaller."""
@@ -48,6 +49,11 @@ class Exchange:
         self.given_up = 0
         """Settlements that were dropped because too many wait for Redis to come back."""
 
+    @cached_property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The loop of the first call, which all others come from too."""
+        return asyncio.get_running_loop()
+
     def submit(self, operation: Operation) -> None:
         """Run it with the next batch."""
         if not self._open.add(operation):
@@ -59,7 +65,7 @@ class Exchange:
                 return
         if not self._flushing:
             self._flushing = True
-            asyncio.get_running_loop().call_soon(self._flush)
+            self.loop.call_soon(self._flush)
 
     def defer(self, operation: Close | Renew) -> None:
         """Run it when Redis is back, or in a moment if it is there."""
@@ -68,8 +74,7 @@ class Exchange:
             self.given_up += 1
         self.deferred.append(operation)
         if self._link.connection is not None and self._again is None:
-            loop = asyncio.get_running_loop()
-            self._again = loop.call_later(_DEFERRED_AGAIN_S, self.link_changed)
+            self._again = self.loop.call_later(_DEFERRED_AGAIN_S, self.link_changed)
 
     def link_changed(self) -> None:
         """Redis is back, or gone."""
@@ -104,7 +109,7 @@ class Exchange:
             self._send(connection, batch)
 
     def _send(self, connection: Connection, batch: Batch) -> None:
-        batch.sent_at = asyncio.get_running_loop().time()
+        batch.sent_at = self.loop.time()
         self._in_flight.append(batch)
         self._watch_for_answers()
         if self._clock is None:
@@ -150,13 +155,14 @@ class Exchange:
         """End a reservation whose lease is over, whoever made it."""
         if member in self._ending:
             return
+        heard: asyncio.Future[Outcome] = self.loop.create_future()
         try:
-            operation = Close(self, read_member(member), b"x", {})
+            operation = Close(self, read_member(member), b"x", {}, heard)
         except (ValueError, TypeError):
             self._forget(member)
             return
         self._ending.add(member)
-        operation.future.add_done_callback(lambda _: self._ending.discard(member))
+        heard.add_done_callback(lambda _: self._ending.discard(member))
         self.submit(operation)
 
     def _forget(self, member: bytes) -> None:
@@ -167,20 +173,19 @@ class Exchange:
 
     def _watch_for_answers(self) -> None:
         if self._watch is None:
-            self._watch = asyncio.get_running_loop().call_later(self._timeout, self._check)
+            self._watch = self.loop.call_later(self._timeout, self._check)
 
     def _check(self) -> None:
         """Give up on a Redis that does not answer."""
         self._watch = None
-        loop = asyncio.get_running_loop()
         if self._in_flight:
             oldest = self._in_flight[0]
-            left = oldest.sent_at + self._timeout - loop.time()
+            left = oldest.sent_at + self._timeout - self.loop.time()
             if left <= 0 and self._suspect is not oldest:
                 self._suspect = oldest  # its answer may be there, unread, if this process was busy elsewhere
                 left = _SECOND_CHANCE_S
             if left > 0:
-                self._watch = loop.call_later(left, self._check)
+                self._watch = self.loop.call_later(left, self._check)
                 return
         elif self._link.connection is not None or not (self._full or self._open.operations):
             return

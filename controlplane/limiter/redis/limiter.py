@@ -113,12 +113,10 @@ class RedisLimiter:
             raise
 
     async def settle(self, granted: Granted, actual: Mapping[str, int]) -> Outcome:
-        closing = self._close(granted, b"s", actual)
-        return closing if isinstance(closing, Outcome) else await closing.future
+        return await self._closed(granted, b"s", actual)
 
     async def cancel(self, granted: Granted) -> Outcome:
-        closing = self._close(granted, b"c", {})
-        return closing if isinstance(closing, Outcome) else await closing.future
+        return await self._closed(granted, b"c", {})
 
     def settle_soon(self, granted: Granted, actual: Mapping[str, int]) -> None:
         self._close(granted, b"s", actual)
@@ -166,7 +164,19 @@ class RedisLimiter:
         await self._link.close()
         self._exchange.close()
 
-    def _close(self, granted: Granted, verb: bytes, used: Mapping[str, int]) -> Close | Outcome:
+    async def _closed(self, granted: Granted, verb: bytes, used: Mapping[str, int]) -> Outcome:
+        heard: asyncio.Future[Outcome] = self._exchange.loop.create_future()
+        outcome = self._close(granted, verb, used, heard)
+        return await heard if outcome is None else outcome
+
+    def _close(
+        self,
+        granted: Granted,
+        verb: bytes,
+        used: Mapping[str, int],
+        heard: asyncio.Future[Outcome] | None = None,
+    ) -> Outcome | None:
+        """What came of it at once; None where Redis has to say it."""
         mine = _own(granted)
         if mine.closed:
             return Outcome.REPEATED
@@ -180,9 +190,8 @@ class RedisLimiter:
                 if settles
                 else self._local.cancel_nowait(mine.local)
             )
-        operation = Close(self._exchange, mine, verb, used)
-        self._exchange.submit(operation)
-        return operation
+        self._exchange.submit(Close(self._exchange, mine, verb, used, heard))
+        return None
 
     def _without_redis(self, charges: Charges, lease: float, report: bool) -> RedisGranted | Rejected:
         """What each limit wants done while its counters cannot be reached."""

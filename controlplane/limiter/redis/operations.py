@@ -20,6 +20,10 @@ _GRANTED, _AFTER_LEASES, _TOO_LATE = b"G", b"D", b"T"
 class Desk(Protocol):
     """Where operations go."""
 
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The event loop that all of this belongs to."""
+
     def submit(self, operation: Operation) -> None:
         """Run it with the next batch."""
 
@@ -39,12 +43,13 @@ class Reserve:
         self._report = report
         self._id = id_
         self._record = b""
-        self.future: asyncio.Future[RedisGranted | Rejected] = asyncio.get_running_loop().create_future()
+        self.future: asyncio.Future[RedisGranted | Rejected] = desk.loop.create_future()
 
     def write(self, batch: Batch) -> tuple[bytes, bytes]:
         figures: list[float] = []
+        known = batch.positions
         for limit, key, amount in self._charges:
-            figures += (batch.position(limit, key), amount)
+            figures += (known.get((limit, key)) or batch.position(limit, key), amount)
         self._record = write_record(self._id, self._charges, batch.names)
         count = len(self._charges)
         form = ">cBdB" + count * "Hd"
@@ -81,7 +86,7 @@ class Reserve:
 
     def _usages(self, report: bytes) -> tuple[Usage, ...]:
         pairs = zip(self._charges, _STANDING.iter_unpack(report), strict=True)
-        return tuple(usage_of(limit, key, Standing(*figures)) for (limit, key, _), figures in pairs)
+        return tuple([usage_of(limit, key, standing) for (limit, key, _), standing in pairs])
 
     def _rejection(self, figures: bytes) -> Rejected:
         refusals = []
@@ -94,36 +99,46 @@ class Reserve:
 
 
 class Close:
-    """Settle (`s`), cancel (`c`), or end because the lease is over (`x`)."""
+    """Settle (`s`), cancel (`c`), or end because the lease is over (`x`). `heard` is for who waits."""
 
-    __slots__ = ("_desk", "_granted", "_used", "_verb", "future")
+    __slots__ = ("_desk", "_granted", "_heard", "_used", "_verb")
 
-    def __init__(self, desk: Desk, granted: RedisGranted, verb: bytes, used: Mapping[str, int]) -> None:
+    def __init__(
+        self,
+        desk: Desk,
+        granted: RedisGranted,
+        verb: bytes,
+        used: Mapping[str, int],
+        heard: asyncio.Future[Outcome] | None = None,
+    ) -> None:
         self._desk = desk
         self._granted = granted
         self._verb = verb
         self._used = used
-        self.future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self._heard = heard
 
     def write(self, batch: Batch) -> tuple[bytes, bytes]:
         figures: list[float] = []
+        known = batch.positions
         settles = self._verb == b"s"
         for (limit, key, held), mark in zip(self._granted.charges, self._granted.marks, strict=True):
             used = self._used.get(limit.meter, held) if settles else 0
-            figures += (batch.position(limit, key), held, used, mark)
+            figures += (known.get((limit, key)) or batch.position(limit, key), held, used, mark)
         count = len(self._granted.charges)
         form = ">cBd" + count * "Hddd"
         return struct.pack(form, self._verb, count, self._granted.since, *figures), self._granted.member
 
     def answer(self, answer: bytes, time: bytes) -> None:
-        if not self.future.done():
-            self.future.set_result(_OUTCOMES[answer])
+        self._tell(_OUTCOMES[answer])
 
     def fail(self, error: Exception) -> None:
         if self._verb != b"x":  # that would be found again
             self._desk.defer(self)
-        if not self.future.done():
-            self.future.set_result(Outcome.DEFERRED)
+        self._tell(Outcome.DEFERRED)
+
+    def _tell(self, outcome: Outcome) -> None:
+        if self._heard is not None and not self._heard.done():
+            self._heard.set_result(outcome)
 
 
 class Renew:
@@ -134,7 +149,7 @@ class Renew:
     def __init__(self, desk: Desk, granted: RedisGranted) -> None:
         self._desk = desk
         self._granted = granted
-        self.future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self.future: asyncio.Future[Outcome] = desk.loop.create_future()
 
     def write(self, batch: Batch) -> tuple[bytes, bytes]:
         positions = [batch.position(limit, key) for limit, key, _ in self._granted.charges]
@@ -161,7 +176,7 @@ class AskUsage:
         self._desk = desk
         self._limit = limit
         self._key = key
-        self.future: asyncio.Future[Usage] = asyncio.get_running_loop().create_future()
+        self.future: asyncio.Future[Usage] = desk.loop.create_future()
 
     def write(self, batch: Batch) -> tuple[bytes, bytes]:
         return struct.pack(">cBH", b"u", 1, batch.position(self._limit, self._key)), b""
@@ -185,7 +200,7 @@ class CountOpen:
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
-        self.future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self.future: asyncio.Future[int] = desk.loop.create_future()
 
     def write(self, batch: Batch) -> tuple[bytes, bytes]:
         return b"o\0", b""
