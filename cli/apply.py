@@ -2,6 +2,7 @@
 
 import os
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -34,6 +35,13 @@ _ATTEMPTS = 5
 Value = dict[str, Any]  # Any: a plan as the service shows it
 
 
+class ResultOutput(StrEnum):
+    """How it is printed what became of an apply."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
 def add_to(app: typer.Typer) -> None:
     app.command()(apply)
 
@@ -52,6 +60,9 @@ def apply(
     keys_out: Annotated[
         Path | None, typer.Option(help="A new file (mode 0600) for keys that are made up.")
     ] = None,
+    output: Annotated[
+        ResultOutput, typer.Option("--output", "-o", help="How to print what became of it.")
+    ] = ResultOutput.TEXT,
     allow_literal_secrets: Literals = False,
 ) -> int:
     """Make the system as the file says, and wait until every gateway enforces it.
@@ -72,14 +83,15 @@ def apply(
             made = _same_plan(service, declaration, agreed_plan, options_of(agreed_plan))
         else:
             made = _planned(service, declaration, options)
-        keys_file = _keys_file(made, declaration, keys_out)
+        as_value = output is ResultOutput.JSON
+        keys_file = _keys_file(made, declaration, keys_out, shown=sys.stdout.isatty() and not as_value)
         if made["changes"] or made["summary"]["writes"]:
             agreed("Apply this?", yes=yes)
         try:
             done = _apply(service, declaration, made, keys_file, again=yes and agreed_plan is None)
         except KeyboardInterrupt:
             return interrupted("what was sent may be stored")
-        return show_results(service, done, made, timeout)
+        return show_results(service, done, made, timeout, as_value=as_value)
 
 
 def _file(given: list[str] | None, plan: Value | None) -> list[str]:
@@ -117,7 +129,9 @@ def _same_plan(
     return made
 
 
-def _keys_file(made: Value, declaration: "Declaration", keys_out: Path | None) -> "KeysFile | None":
+def _keys_file(
+    made: Value, declaration: "Declaration", keys_out: Path | None, *, shown: bool
+) -> "KeysFile | None":
     """Where keys go that will be made up; they are shown once, and so must not be lost."""
     from cli.keys_file import KeysFile
 
@@ -125,9 +139,9 @@ def _keys_file(made: Value, declaration: "Declaration", keys_out: Path | None) -
         item["name"] for item in made["changes"] if (item["kind"], item["action"]) == ("key", "create")
     }
     names = sorted(created & declaration.unnamed_keys())
-    if names and not keys_out and not sys.stdout.isatty():
+    if names and not keys_out and not shown:
         raise refuse(
-            f"keys will be made up ({', '.join(names)}), each shown once, and stdout is no terminal",
+            f"keys will be made up ({', '.join(names)}), each shown once, and stdout is no place for them",
             "--keys-out FILE keeps them",
         )
     return KeysFile(keys_out) if keys_out and names else None

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,7 +11,7 @@ import typer
 
 from cli.converging import Convergence, wait_until_converged
 from cli.exit_codes import ExitCode
-from cli.rendering import gateways_table, table
+from cli.rendering import as_json, gateways_table, table
 from cli.service import Json, Service, path_of
 from cli.session import say, say_error
 from controlplane.clock import SystemClock
@@ -18,19 +19,31 @@ from controlplane.clock import SystemClock
 Value = dict[str, Any]  # Any: a plan as the service shows it
 
 _DONE = {"create": "created", "update": "updated", "delete": "deleted"}
+_FAILED = "failed"
+_NOT_YET = "not yet"
 
 
-def show_results(service: Service, done: Json, plan: Value, timeout_s: float) -> ExitCode:
-    """Wait for every gateway, and say what became of each object."""
+RESULT_FORMAT = 1
+"""The `format_version` of what became of an apply, as JSON."""
+
+
+def show_results(
+    service: Service, done: Json, plan: Value, timeout_s: float, *, as_value: bool = False
+) -> ExitCode:
+    """Wait for every gateway, and say what became of each object; with `as_value` on stdout, as JSON."""
     revision = int(done["revision"])
     try:
         convergence = _waited(service, revision, plan, timeout_s)
     except KeyboardInterrupt:
         return interrupted(f"revision {revision} is stored")
+    rows = _rows(service, convergence, plan)
+    if as_value:
+        typer.echo(as_json(_value(revision, plan, convergence, rows)))
     if not convergence.gateways:
         say("no gateway is enabled, so nothing enforces this yet")
         return ExitCode.OK
-    _show_objects(service, convergence, plan)
+    if rows:
+        say(table(["GATEWAY", "OBJECT", "RESULT"], [row.cells for row in rows]))
     say(gateways_table(convergence.gateways, datetime.now(UTC)))
     if convergence.done:
         return ExitCode.OK
@@ -71,9 +84,24 @@ def _progress(length: int) -> Iterator[Any]:  # Any: Typer does not export its b
         yield bar
 
 
-def _show_objects(service: Service, convergence: Convergence, plan: Value) -> None:
+@dataclass(frozen=True)
+class _Row:
+    """What became of one object."""
+
+    gateway: str
+    object: str
+    result: str
+    error: str | None = None
+
+    @property
+    def cells(self) -> list[str]:
+        return [self.gateway, self.object, f"{self.result}: {self.error}" if self.error else self.result]
+
+
+def _rows(service: Service, convergence: Convergence, plan: Value) -> list[_Row]:
+    """What failed comes first, so that a long list does not hide it."""
     behind = {gateway["name"] for gateway in convergence.behind}
-    rows: list[list[str]] = []
+    rows: list[_Row] = []
     for gateway in plan["gateways"]:
         name = gateway["name"]
         if not gateway["steps"] and name not in behind:
@@ -83,29 +111,46 @@ def _show_objects(service: Service, convergence: Convergence, plan: Value) -> No
         found = {(item["kind"], item["id"]): item for item in held}
         steps = {(step["kind"], step["id"]): step for step in gateway["steps"]}
         rows += [
-            [
-                name,
-                step["object"],
-                _outcome(step, found.get(key)) if name in behind else _DONE[step["action"]],
-            ]
+            _outcome(name, step, found.get(key))
+            if name in behind
+            else _Row(name, step["object"], _DONE[step["action"]])
             for key, step in steps.items()
         ]
         rows += [
-            [name, f"{item['kind']}/{item['id']}", f"failed: {item['error']}"]
+            _Row(name, f"{item['kind']}/{item['id']}", _FAILED, item["error"])
             for key, item in found.items()
             if key not in steps and item["state"] == "failed"
         ]
-    if rows:
-        # What failed comes first, so that a long list does not hide it.
-        rows.sort(key=lambda row: not row[2].startswith("failed"))
-        say(table(["GATEWAY", "OBJECT", "RESULT"], rows))
+    return sorted(rows, key=lambda row: row.result != _FAILED)
 
 
-def _outcome(step: Value, found: Value | None) -> str:
+def _outcome(gateway: str, step: Value, found: Value | None) -> _Row:
     if found is not None and found["state"] == "failed":
-        return f"failed: {found['error']}"
+        return _Row(gateway, step["object"], _FAILED, found["error"])
     if step["action"] == "delete":
-        return _DONE["delete"] if found is None else "not yet"
-    written = found is not None and found["state"] == "applied"
-    as_planned = found is not None and found["hash"] == step["hash"]
-    return _DONE[step["action"]] if written and as_planned else "not yet"
+        done = found is None
+    else:
+        done = found is not None and found["state"] == "applied" and found["hash"] == step["hash"]
+    return _Row(gateway, step["object"], _DONE[step["action"]] if done else _NOT_YET)
+
+
+def _value(revision: int, plan: Value, convergence: Convergence, rows: Sequence[_Row]) -> Value:
+    """What became of an apply, for programs."""
+    behind = {gateway["name"] for gateway in convergence.behind}
+    return {
+        "format_version": RESULT_FORMAT,
+        "revision": revision,
+        "done": convergence.done,
+        "changes": [{name: item[name] for name in ("action", "kind", "name")} for item in plan["changes"]],
+        "gateways": [
+            {
+                "name": gateway["name"],
+                "state": gateway["status"]["state"],
+                "revision": gateway["status"]["applied_revision"],
+                "done": gateway["name"] not in behind,
+                "error": gateway["status"].get("error"),
+            }
+            for gateway in convergence.gateways
+        ],
+        "objects": [asdict(row) for row in rows],
+    }

@@ -16,6 +16,8 @@ Digest = Callable[[str], str]
 
 ADDED_BY_GATEWAY = frozenset({"id", "create_time", "update_time", "modifiedIndex", "createdIndex"})
 ABSENT = "(absent)"
+_MATCHING = frozenset({"uri", "uris", "host", "hosts", "methods", "priority", "status"})
+"""What says which requests an object is for, by which people know it."""
 _LONGEST_SHOWN = 200
 
 # Some providers take their key in the address.
@@ -81,8 +83,8 @@ def _compare_field(
     if name not in live:
         yield FieldChange(path, ABSENT, shown(desired[name]))
     elif name not in desired:
-        # The value may be a secret that somebody put there by hand, so it is not shown.
-        yield FieldChange(path, MASK, ABSENT)
+        # The value may be a secret that somebody put there by hand, so it is shown only where none can be.
+        yield FieldChange(path, shown(live[name]) if path in _MATCHING else MASK, ABSENT)
     else:
         yield from _compare(path, desired[name], live[name], digest)
 

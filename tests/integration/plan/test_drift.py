@@ -166,6 +166,7 @@ async def test_an_object_of_others_is_refused_shown_and_taken_over_only_on_yes(
     assert code == ExitCode.REFUSED, "nobody agreed"
     assert f"~ {ROUTE} on gateway edge (queue support)" in out
     assert 'plugin_config_id: "q.support"' in out
+    assert 'uri: "/theirs" → (absent)' in out, "whoever agrees must see what it is"
     assert (await world.objects())[ROUTE]["uri"] == "/theirs"
     assert (await ctl("adopt", *options, "--yes"))[0] == ExitCode.OK
     assert (await world.objects())[ROUTE]["uri"] == "/theirs"

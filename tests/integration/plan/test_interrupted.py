@@ -1,6 +1,7 @@
 """An apply that is interrupted, in every way that there is: it says so, and the next one completes it."""
 
 import asyncio
+import json
 import os
 import signal
 import subprocess
@@ -75,6 +76,26 @@ async def test_one_object_that_is_refused_fails_with_its_dependants_and_the_rest
     assert "routes/q.support" in (await world.objects())
     assert (await ctl("plan", *file.options))[0] == ExitCode.CHANGES, "two objects are still to be written"
     await completes(ctl, admin, file, world)
+
+
+async def test_what_became_of_an_apply_is_json_alone_on_stdout_with_the_same_exit_codes(
+    ctl: Ctl, admin: TroubledAdmin, file: File, world: World
+) -> None:
+    admin.trouble = writes_of("plugin_configs/p.mock", status=400)
+    code, out, err = await ctl("apply", *file.write(declared()), *ENOUGH, "-o", "json")
+    became = json.loads(out)
+    assert (code, became["format_version"], became["done"]) == (ExitCode.PARTLY_APPLIED, 1, False)
+    assert {"action": "create", "kind": "queue", "name": "support"} in became["changes"]
+    (gateway,) = became["gateways"]
+    assert (gateway["done"], gateway["state"]) == (False, "degraded")
+    failed = [row["object"] for row in became["objects"] if row["result"] == "failed"]
+    assert sorted(failed) == ["plugin_configs/p.mock", "routes/p.mock"]
+    assert "there is trouble" in became["objects"][0]["error"] + became["objects"][1]["error"]
+    assert {row["result"] for row in became["objects"]} == {"failed", "created"}
+    assert "plugin_configs/p.mock" in err
+    admin.trouble = no_trouble
+    code, out, _ = await ctl("apply", *file.options, *ENOUGH, "-o", "json")
+    assert (code, json.loads(out)["done"]) == (ExitCode.OK, True)
 
 
 async def test_half_the_objects_refused(ctl: Ctl, admin: TroubledAdmin, file: File, world: World) -> None:

@@ -112,6 +112,14 @@ def test_made_up_keys_without_a_place_to_go_are_refused_before_anything_is_done(
     assert stand_in.bodies(APPLY) == []
 
 
+def test_made_up_keys_have_no_place_beside_json(stand_in: StandIn, file: str, capsys: Captured) -> None:
+    applies(stand_in, NEW_KEY)
+    assert main(["apply", "-f", file, "--yes", "-o", "json"]) == ExitCode.REFUSED
+    captured = capsys.readouterr()
+    assert (captured.out, "--keys-out" in captured.err) == ("", True)
+    assert stand_in.bodies(APPLY) == []
+
+
 def test_made_up_keys_are_kept_in_a_file_of_their_owner_alone(
     stand_in: StandIn, file: str, tmp_path: Path, capsys: Captured
 ) -> None:
