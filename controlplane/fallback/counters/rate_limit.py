@@ -4,6 +4,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import structlog
@@ -119,6 +120,7 @@ class RateLimit:
     ) -> None:
         self._name = name
         self._rules = [(rule, rule.needs) for rule in rules]
+        self._needs = frozenset(needs for _, needs in self._rules if needs is not None)
         self._refusal = refusal
         self._sliding = sliding
         self._local = local
@@ -175,10 +177,10 @@ class RateLimit:
     def windows(self, context: Context) -> list[tuple[Rule, Window]]:
         """The rules that apply to a request, each with its counter."""
         found = []
-        headers = context.headers
+        present = context.headers.possible(self._needs)
         for rule, needs in self._rules:
             # Of a hierarchy most rules do not apply to a request: here they cost next to nothing.
-            if needs is not None and not headers.may_have(needs):
+            if needs is not None and needs not in present:
                 continue
             window = rule.window(context, self._prefix, self._suffix)
             if window is not None:
@@ -271,7 +273,11 @@ def _call(windows: Sequence[Window], cost: int, probe: int) -> tuple[list[str], 
 def _number(value: int | Template, context: Context) -> int:
     if isinstance(value, int):
         return value
-    text = value.text_for(context)
+    return _positive(value.text_for(context))
+
+
+@lru_cache(maxsize=4096)
+def _positive(text: str) -> int:
     number = tonumber(text)
     if number is None:
         raise UnusableRule("resolved value is not a number")

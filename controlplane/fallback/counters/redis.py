@@ -6,6 +6,7 @@ the replies come back in order. That is several times as fast as a pool of conne
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from functools import partial
 from typing import Any
 
 import hiredis
@@ -52,6 +53,8 @@ class RedisClient:
         if connection is None or connection.closed:
             connection = await self._ready()
         reply = await connection.send(("EVALSHA", script.digest, *tail))
+        if not isinstance(reply, hiredis.ReplyError):
+            return reply
         if _is_unknown_script(reply):
             reply = await (await self._ready()).send(("EVAL", script.text, *tail))
         return self._good(reply)
@@ -103,15 +106,13 @@ class RedisClient:
             self._keep(again)
             return
 
-        def done(sent: asyncio.Future[Any]) -> None:
-            if sent.cancelled():
-                return
-            if sent.exception() is not None or not _is_done(sent.result()):
-                self._keep(again)
-            elif isinstance(sent.result(), hiredis.ReplyError):
-                self._lose(str(sent.result()))
+        self._connection.post(parts, partial(self._was_sent, again))
 
-        self._connection.send(parts, patient=True).add_done_callback(done)
+    def _was_sent(self, again: tuple[Argument, ...], reply: Any) -> None:
+        if isinstance(reply, CountersGone) or not _is_done(reply):
+            self._keep(again)
+        elif isinstance(reply, hiredis.ReplyError):
+            self._lose(str(reply))
 
     def _keep(self, parts: tuple[Argument, ...]) -> None:
         """Send it for as long as it takes."""

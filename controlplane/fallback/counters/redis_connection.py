@@ -3,6 +3,7 @@
 import asyncio
 import ssl
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -11,6 +12,8 @@ import hiredis
 from controlplane.fallback.counters.windows import CountersGone
 
 Argument = str | bytes | int | float
+Hear = Callable[[Any], None]
+"""Takes a reply, or the CountersGone that came instead of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +55,7 @@ class RedisConnection(asyncio.Protocol):
         self._address = address
         self._loop = loop
         self._reader = hiredis.Reader(encoding="utf-8", errors="replace")
-        self._waiting: deque[tuple[asyncio.Future[Any], float]] = deque()
+        self._waiting: deque[tuple[asyncio.Future[Any] | Hear, float]] = deque()
         self._hurried: deque[tuple[asyncio.Future[Any], float]] = deque()
         self._outgoing: list[bytes] = []
         self._timer: asyncio.TimerHandle | None = None
@@ -68,16 +71,17 @@ class RedisConnection(asyncio.Protocol):
         if self.closed:
             future.set_exception(CountersGone("the connection to Redis was lost"))
             return future
-        if not self._outgoing:
-            self._loop.call_soon(self._flush)
-        self._outgoing.append(hiredis.pack_command(parts))  # type: ignore[arg-type]  # the stub means any length
-        late = self._loop.time() + self._address.timeout_s
-        self._waiting.append((future, late))
+        late = self._send(parts, future)
         if not patient:
             self._hurried.append((future, late))
-        if self._timer is None:
-            self._timer = self._loop.call_later(self._address.timeout_s, self._check_time)
         return future
+
+    def post(self, parts: tuple[Argument, ...], hear: Hear) -> None:
+        """Send a command whose reply, or the lack of one, is told; for as long as the connection lives."""
+        if self.closed:
+            hear(CountersGone("the connection to Redis was lost"))
+        else:
+            self._send(parts, hear)
 
     async def greet(self) -> None:
         """Say who we are and choose the database."""
@@ -96,9 +100,9 @@ class RedisConnection(asyncio.Protocol):
 
     async def drain(self) -> None:
         """Wait until everything that was sent has its reply, or cannot have one."""
-        waiting = [future for future, _ in self._waiting]
-        if waiting:
-            await asyncio.wait(waiting, timeout=self._address.timeout_s)
+        if self._waiting:
+            last = self.send(("PING",), patient=True)
+            await asyncio.wait([last], timeout=self._address.timeout_s)
 
     def close(self) -> None:
         self._fail("the connection to Redis was closed")
@@ -116,9 +120,11 @@ class RedisConnection(asyncio.Protocol):
                 if not self._waiting:
                     self.close()
                     return
-                future, _ = self._waiting.popleft()
-                if not future.done():
-                    future.set_result(reply)
+                waiter, _ = self._waiting.popleft()
+                if not isinstance(waiter, asyncio.Future):
+                    waiter(reply)
+                elif not waiter.done():
+                    waiter.set_result(reply)
         except hiredis.ProtocolError:
             self.close()
 
@@ -126,6 +132,17 @@ class RedisConnection(asyncio.Protocol):
         self._fail("the connection to Redis was lost")
 
     # Ours.
+
+    def _send(self, parts: tuple[Argument, ...], waiter: asyncio.Future[Any] | Hear) -> float:
+        """Put it into the next write; until when its reply is no longer in time."""
+        if not self._outgoing:
+            self._loop.call_soon(self._flush)
+        self._outgoing.append(hiredis.pack_command(parts))  # type: ignore[arg-type]  # the stub means any length
+        late = self._loop.time() + self._address.timeout_s
+        self._waiting.append((waiter, late))
+        if self._timer is None:
+            self._timer = self._loop.call_later(self._address.timeout_s, self._check_time)
+        return late
 
     def _flush(self) -> None:
         outgoing, self._outgoing = self._outgoing, []
@@ -139,9 +156,11 @@ class RedisConnection(asyncio.Protocol):
             self._timer = None
         waiting, self._waiting = self._waiting, deque()
         self._hurried.clear()
-        for future, _ in waiting:
-            if not future.done():
-                future.set_exception(CountersGone(reason))
+        for waiter, _ in waiting:
+            if not isinstance(waiter, asyncio.Future):
+                waiter(CountersGone(reason))
+            elif not waiter.done():
+                waiter.set_exception(CountersGone(reason))
 
     def _check_time(self) -> None:
         """Let those go who have waited long enough; give up when nothing comes at all."""

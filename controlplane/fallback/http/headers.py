@@ -1,8 +1,8 @@
 """Request and response headers, with nginx's idea of what a name is."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from functools import lru_cache
-from typing import cast
+from typing import Any
 
 Value = str | list[str]
 
@@ -80,9 +80,9 @@ class Headers:
                 found.extend(value if isinstance(value, list) else [value])
         return ", ".join(found) if found else None
 
-    def may_have(self, dashed: str) -> bool:
-        """False only if a header, written with dashes, is there under none of its spellings."""
-        return self._underscored or dashed in self._fields
+    def possible(self, dashed: frozenset[str]) -> Set[str]:
+        """Of some headers, written with dashes, all that may be there under one of their spellings."""
+        return dashed if self._underscored else dashed & self._fields.keys()
 
     def any_named(self, prefix: str) -> bool:
         """False only if no name begins like that, and no name has an underscore where that has a dash."""
@@ -162,7 +162,8 @@ class ResponseHeaders:
     def pairs(self) -> list[tuple[str, str]]:
         """Every single (name as it will be sent, value)."""
         if not self._repeats:
-            return cast(list[tuple[str, str]], list(self._fields.values()))
+            plain: list[Any] = list(self._fields.values())
+            return plain
         return [
             (name, one)
             for name, value in self._fields.values()

@@ -5,6 +5,7 @@ import itertools
 import math
 import secrets
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, ClassVar, NamedTuple
 
 import structlog
@@ -155,7 +156,14 @@ def _rule(conf: Mapping[str, Any], key: str, context: Context) -> _Rule | None:
 
 
 def _number(value: int | str, context: Context) -> int | None:
-    number = tonumber(template(value).text_for(context)) if isinstance(value, str) else value
+    if isinstance(value, int):
+        return value if 0 <= value <= _MOST else None
+    return _whole(template(value).text_for(context))
+
+
+@lru_cache(maxsize=4096)
+def _whole(text: str) -> int | None:
+    number = tonumber(text)
     if number is None or number != int(number) or not 0 <= number <= _MOST:
         return None
     return int(number)

@@ -1,7 +1,7 @@
 """proxy-rewrite: changes what the provider gets: address, method, host and headers."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 from urllib.parse import quote
 
@@ -90,7 +90,9 @@ class ProxyRewrite(Plugin):
         headers = conf.get("headers") or {}
         grouped = _is_grouped(headers)
         self._add = _operations(headers.get("add") or {} if grouped else {})
-        self._set = _operations(headers.get("set") or {} if grouped else headers)
+        operations = _operations(headers.get("set") or {} if grouped else headers)
+        self._fixed = {name: values[0].text for name, values in operations if _is_fixed(name, values)}
+        self._set = [(name, values) for name, values in operations if name not in self._fixed]
         self._remove = frozenset(name.lower() for name in (headers.get("remove") or []) if grouped)
         pairs = conf.get("regex_uri") or []
         self._patterns = [
@@ -105,6 +107,7 @@ class ProxyRewrite(Plugin):
         for name, values in self._add:
             for value in values:
                 headers.add(name, _text(value, captures, context))
+        headers.put(self._fixed)
         for name, values in self._set:
             if len(values) == 1:
                 headers.set(name, _text(values[0], captures, context))
@@ -151,6 +154,11 @@ def _operations(fields: Mapping[str, Any]) -> list[Operation]:
         (name.lower(), [template(tostring(one)) for one in (value if isinstance(value, list) else [value])])
         for name, value in fields.items()
     ]
+
+
+def _is_fixed(name: str, values: Sequence[Template]) -> bool:
+    """Whether a header gets the same value for every request: nothing is to be looked up then."""
+    return len(values) == 1 and values[0].text != "" and "$" not in values[0].text and "_" not in name
 
 
 def _text(value: Template, captures: list[str] | None, context: Context) -> str:
