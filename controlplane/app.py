@@ -24,6 +24,7 @@ from controlplane.api.compat.handlers import compat_router
 from controlplane.api.export import export_router
 from controlplane.api.health import health_router
 from controlplane.api.history import history_router
+from controlplane.api.in_hand import PlansInHand
 from controlplane.api.keys import keys_router
 from controlplane.api.known import KnownDeclarations
 from controlplane.api.metrics import metrics_router
@@ -114,6 +115,7 @@ def create_app(
                 "gate": gate,
                 "sign_in": sign_in,
                 "known": KnownDeclarations(),
+                "in_hand": PlansInHand(),
                 "validators": Validators(asking),
                 "telling": told,
                 "asked_to_tell": AskedToTell(settings),

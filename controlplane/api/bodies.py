@@ -27,6 +27,14 @@ async def read_json(
     empty: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The JSON object of a request's body; `empty` stands for none at all, where that is allowed."""
+    body = await read_body(request, largest=largest, types=types)
+    return empty if empty is not None and not body else parse_object(body)
+
+
+async def read_body(
+    request: AnyRequest, *, largest: int = LARGEST_BODY, types: tuple[str, ...] = JSON_TYPES
+) -> bytes:
+    """A body of one of these types, as it is. Raises UnsupportedMediaType and PayloadTooLarge."""
     kind = request.headers.get("content-type", types[0]).partition(";")[0].strip().lower()
     if kind not in types:
         raise UnsupportedMediaType(
@@ -34,13 +42,7 @@ async def read_json(
         )
     if request.headers.get("content-encoding", "identity").lower() != "identity":
         raise UnsupportedMediaType("a compressed body is not read here", remedy="send it as it is")
-    body = await read_bytes(request, largest)
-    value = empty if empty is not None and not body else parse(body)
-    if not isinstance(value, dict):
-        raise InvalidRequest(
-            "the body must be a JSON object", remedy="write names and values between { and }"
-        )
-    return value
+    return await read_bytes(request, largest)
 
 
 async def read_bytes(request: AnyRequest, largest: int) -> bytes:
@@ -53,6 +55,16 @@ async def read_bytes(request: AnyRequest, largest: int) -> bytes:
                 f"the body is larger than {largest} bytes", remedy="declare less in one request"
             )
     return bytes(body)
+
+
+def parse_object(body: bytes) -> dict[str, Any]:
+    """A JSON object. Raises InvalidRequest."""
+    value = parse(body)
+    if not isinstance(value, dict):
+        raise InvalidRequest(
+            "the body must be a JSON object", remedy="write names and values between { and }"
+        )
+    return value
 
 
 def parse(body: bytes) -> Any:

@@ -9,7 +9,8 @@ from litestar.params import FromPath
 from pydantic import ValidationError
 
 from controlplane.api.access import author_of, needs, principal_of
-from controlplane.api.bodies import LARGEST_DOCUMENT, AnyRequest, read_json
+from controlplane.api.bodies import LARGEST_DOCUMENT, AnyRequest, parse_object, read_body, read_json
+from controlplane.api.in_hand import in_hand
 from controlplane.api.known import DIGEST_HEADER, known_of, plan_known
 from controlplane.api.plan_views import plan_view
 from controlplane.api.planning import FLAGS, options_of, planner_of
@@ -40,8 +41,10 @@ _OBJECT = re.compile(
 async def plan(request: AnyRequest) -> Response[bytes]:
     """What a document would change, here and on every gateway; nothing is written."""
     options = options_of(request)
-    document, body = await _document(request)
-    made, view = await _planned(request, document, body, options)
+    body = await read_body(request, largest=LARGEST_DOCUMENT)
+    document, values = _document(body)
+    made, view = await _planned(request, document, values, options)
+    in_hand(request).keep(principal_of(request), body, document, made, view["fingerprint"])
     if digest := request.headers.get(DIGEST_HEADER):
         known_of(request).keep(principal_of(request), digest, made, view["document"])
     return reply(view)
@@ -81,29 +84,59 @@ async def apply(request: AnyRequest) -> Response[bytes]:
     """
     values = only(request, ("dry_run", "fingerprint", *FLAGS))
     dry_run = flag(values.get("dry_run", "false"), "dry_run")
-    document, body = await _document(request)
+    body = await read_body(request, largest=LARGEST_DOCUMENT)
     options = options_of(request, "dry_run", "fingerprint")
-    deletes: list[tuple[Kind, str]] = []
-    base: int | None = None
-    drifted: list[str] = []
-    if options.prune or "fingerprint" in values:
-        planned, view = await _planned(request, document, body, options)
-        agreed(view, values.get("fingerprint"))
-        base = planned.revision
-        drifted = [] if dry_run else _drifted(planned)
-        deletes = [
-            (Kind(change.kind), change.name)
-            for change in planned.wanted.changes
-            if change.action is Action.DELETE
-        ]
-    service = service_of(request)
-    author = author_of(request, source=document.source, message="apply")
-    applied = await service.store.apply(document, author, dry_run=dry_run, deletes=deletes, base=base)
-    if drifted:
-        # Whoever agrees to a plan agrees to undoing what it calls drift.
-        await service.store.heal(drifted)
-    service.wake()
+    document, planned = await _agreed(request, body, options, values.get("fingerprint"))
+    applied = await _apply(request, document, planned, dry_run=dry_run)
+    service_of(request).wake()
     return applied_reply(applied)
+
+
+async def _agreed(
+    request: AnyRequest, body: bytes, options: PlanOptions, fingerprint: str | None
+) -> tuple[Document, Planned | None]:
+    """The document, and the plan that was agreed to: the one that was shown, as long as it stands.
+
+    Raises PreconditionFailed when the plan would be another one now.
+    """
+    if fingerprint is not None:
+        shown = in_hand(request).take(principal_of(request), body, options, fingerprint)
+        if shown is not None and await planner_of(request).stands(shown.plan):
+            return shown.document, shown.plan
+    document, values = _document(body)
+    if fingerprint is None and not options.prune:
+        return document, None
+    planned, view = await _planned(request, document, values, options)
+    agreed(view, fingerprint)
+    return document, planned
+
+
+async def _apply(
+    request: AnyRequest, document: Document, planned: Planned | None, *, dry_run: bool
+) -> Applied:
+    store = service_of(request).store
+    author = author_of(request, source=document.source, message="apply")
+    if planned is None:
+        return await store.apply(document, author, dry_run=dry_run)
+    whole = principal_of(request).reach is None
+    applied = await store.apply(
+        document,
+        author,
+        dry_run=dry_run,
+        deletes=_deletes(planned),
+        base=planned.revision,
+        numbered=planner_of(request).foresee(planned) if whole else None,
+    )
+    drifted = _drifted(planned)
+    if drifted and not dry_run:
+        # Whoever agrees to a plan agrees to undoing what it calls drift.
+        await store.heal(drifted)
+    return applied
+
+
+def _deletes(planned: Planned) -> list[tuple[Kind, str]]:
+    gone = (change for change in planned.wanted.changes if change.action is Action.DELETE)
+    return [(Kind(change.kind), change.name) for change in gone]
 
 
 def applied_reply(applied: Applied) -> Response[bytes]:
@@ -147,8 +180,8 @@ def _key(text: object) -> ObjectKey | None:
     return ObjectKey(ObjectKind(kind), object_id)
 
 
-async def _document(request: AnyRequest) -> tuple[Document, Shown]:
-    values = await read_json(request, largest=LARGEST_DOCUMENT)
+def _document(body: bytes) -> tuple[Document, Shown]:
+    values = parse_object(body)
     try:
         return Document.model_validate(values), values
     except ValidationError as error:
@@ -157,12 +190,12 @@ async def _document(request: AnyRequest) -> tuple[Document, Shown]:
 
 
 async def _planned(
-    request: AnyRequest, document: Document, body: Shown, options: PlanOptions
+    request: AnyRequest, document: Document, values: Shown, options: PlanOptions
 ) -> tuple[Planned, Shown]:
     planner = planner_of(request)
     made = await planner.plan(document, options, principal_of(request).reach)
     # Keyed, since the document holds secrets that a plain digest would let anybody guess at.
-    digest = planner.digest(orjson.dumps(body, option=orjson.OPT_SORT_KEYS).decode())
+    digest = planner.digest(orjson.dumps(values, option=orjson.OPT_SORT_KEYS).decode())
     return made, redacted(plan_view(made, digest), set(secrets_of(document)))
 
 

@@ -8,7 +8,7 @@ from controlplane.core.declaring import Wanted
 from controlplane.core.enforcement import Enforcement
 from controlplane.core.objects import ObjectKey
 from controlplane.core.safety import Refusal
-from controlplane.core.verdicts import GatewaySteps
+from controlplane.core.verdicts import GatewaySteps, Verdict
 from controlplane.errors import Problem
 from controlplane.store.records import GatewayStatus
 
@@ -59,6 +59,12 @@ class GatewayPlan:
     """What this gateway would not take, where it was asked."""
     unasked: str | None = None
     """Why it could not be asked what it would take."""
+
+    def of_others(self) -> GatewaySteps:
+        """What somebody else did on the gateway; the other steps follow from what is declared."""
+        steps = tuple(step for step in self.steps.steps if step.verdict is not Verdict.YOURS)
+        return GatewaySteps(steps, self.steps.collisions)
+
     unvalidated: str | None = None
     """Why there is nobody to ask what it would take."""
 
@@ -81,6 +87,13 @@ class Planned:
     def revision(self) -> int:
         """The revision that the plan starts from."""
         return self.wanted.state.revision
+
+    def to_be_agreed_to(self) -> "Planned":
+        """The plan without what is only to be looked at: it may be held for a while."""
+        changes = tuple(replace(change, fields=()) for change in self.wanted.changes)
+        gateways = tuple(replace(plan, steps=plan.of_others()) for plan in self.gateways)
+        wanted = replace(self.wanted, changes=changes)
+        return replace(self, wanted=wanted, gateways=gateways, enforcement=())
 
 
 def told(plan: GatewayPlan, serves: Serves) -> GatewayPlan:

@@ -5,7 +5,7 @@
 """
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -128,9 +128,7 @@ class Planner:
         if problems:
             raise InvalidSpec("the document cannot be accepted", problems=problems)
         moment = datetime.fromtimestamp(self._clock.now(), UTC)
-        made = await asyncio.gather(
-            *(self._gateway(record, current, wanted, options, moment) for record in records)
-        )
+        made = await self._gateways(records, current, wanted, options, moment)
         gateways = tuple(told(plan, serves) for plan, _ in made)
         stopped = (*wanted.refusals, *refusals, *refused(gateways))
         sides = [after for _, after in made if after is not None]
@@ -142,6 +140,32 @@ class Planner:
         alone = served_nowhere(wanted.state, [record.site for record in every])
         alone = {name: labels for name, labels in alone.items() if serves(f"queue {name}")}
         return Planned(source, options, moment, wanted, stopped, gateways, lines, alone)
+
+    async def stands(self, plan: Planned) -> bool:
+        """Whether the same plan would be made now: nothing was declared, and others did nothing more."""
+        current = await self._store.desired()
+        if current.revision != plan.revision:
+            return False
+        records = [record for record in await self._store.gateways() if record.trouble is None]
+        moment = datetime.fromtimestamp(self._clock.now(), UTC)
+        made = [each for each, _ in await self._gateways(records, current, plan.wanted, plan.options, moment)]
+        now = [(each.name, each.of_others()) for each in made]
+        return not refused(made) and now == [(each.name, each.of_others()) for each in plan.gateways]
+
+    def foresee(self, plan: Planned) -> Callable[[int], None]:
+        """To be told the number of the revision that carries out the plan, before anybody can see it."""
+        return partial(self._store.foresee, plan.wanted.state)
+
+    async def _gateways(
+        self,
+        records: Sequence[GatewayRecord],
+        current: DesiredState,
+        wanted: Wanted,
+        options: PlanOptions,
+        moment: datetime,
+    ) -> list[tuple[GatewayPlan, Compiled | None]]:
+        made = (self._gateway(record, current, wanted, options, moment) for record in records)
+        return await asyncio.gather(*made)
 
     async def _gateway(
         self,

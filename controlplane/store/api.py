@@ -1,6 +1,6 @@
 """What the REST API asks of the store."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
@@ -111,9 +111,11 @@ class DeclaredStore(Protocol):
         dry_run: bool = False,
         deletes: Sequence[tuple[Kind, str]] = (),
         base: int | None = None,
+        numbered: Callable[[int], None] | None = None,
     ) -> Applied:
         """Make a whole document so, in one revision: create and update what differs, remove `deletes`.
 
+        `numbered` is told the revision just before it is committed, and so before anybody can see it.
         Raises PreconditionFailed when `base` is no longer the newest revision.
         """
 

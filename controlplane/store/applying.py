@@ -1,6 +1,6 @@
 """A whole document in one revision: what differs is written, and what is named is removed."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 
@@ -31,6 +31,7 @@ async def apply_document(
     dry_run: bool,
     deletes: Sequence[tuple[Kind, str]] = (),
     base: int | None = None,
+    numbered: Callable[[int], None] | None = None,
 ) -> Applied:
     """Make the document so. A dry run does everything, and then undoes it.
 
@@ -41,6 +42,8 @@ async def apply_document(
             await _require_base(change, base)
             applied = await _apply(change, document, deletes, dry_run=dry_run)
             _undo_if(dry_run, applied)
+            if numbered is not None and applied.changes:
+                numbered(applied.revision)
     except _DryRunEnds as end:
         return end.applied
     return applied

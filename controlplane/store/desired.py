@@ -1,7 +1,7 @@
 """The desired state, kept in memory and brought up to date by what changed since."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import TypeVar, cast
 from uuid import UUID
@@ -29,7 +29,15 @@ class DesiredReader:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._state: DesiredState | None = None
+        self._foreseen: tuple[int, DesiredState] | None = None
         self._one_at_a_time = asyncio.Lock()
+
+    def foresee(self, state: DesiredState, revision: int) -> None:
+        """Be told what a revision will bring, before it is committed; `state` names the one before it.
+
+        Queues are believed, the rest is read: only the database has the texts of keys that were made up.
+        """
+        self._foreseen = revision, state
 
     async def read(self) -> DesiredState:
         """Everything declared, as of the newest revision. Raises StoreUnavailable."""
@@ -38,8 +46,16 @@ class DesiredReader:
             if self._state is None or newest < self._state.revision:
                 self._state = await _everything(connection, newest)
             elif newest > self._state.revision:
-                self._state = await _updated(connection, self._state, newest)
+                queues = self._foreseen_queues(self._state.revision, newest)
+                self._state = await _updated(connection, self._state, newest, queues)
         return self._state
+
+    def _foreseen_queues(self, before: int, newest: int) -> Mapping[str, Queue] | None:
+        """The queues as of the newest revision, where it is the foreseen one and nothing lies between."""
+        if self._foreseen is None or self._foreseen[0] > newest:
+            return None
+        (revision, state), self._foreseen = self._foreseen, None
+        return state.queues if (state.revision, revision) == (before, newest) else None
 
 
 async def _everything(connection: Connection, revision: int) -> DesiredState:
@@ -54,12 +70,17 @@ async def _everything(connection: Connection, revision: int) -> DesiredState:
     )
 
 
-async def _updated(connection: Connection, state: DesiredState, newest: int) -> DesiredState:
+async def _updated(
+    connection: Connection, state: DesiredState, newest: int, queues: Mapping[str, Queue] | None
+) -> DesiredState:
+    """What is declared now; `queues` has those that are known already."""
     found = await connection.fetch(
         "SELECT kind, object_id, bool_or(before->'spec'->>'name' <> after->'spec'->>'name') AS renamed "
-        "FROM revision_change WHERE revision_id > $1 AND revision_id <= $2 GROUP BY kind, object_id",
+        "FROM revision_change WHERE revision_id > $1 AND revision_id <= $2 AND kind <> ALL($3) "
+        "GROUP BY kind, object_id",
         state.revision,
         newest,
+        [] if queues is None else [Kind.QUEUE],
     )
     # Others name a renamed object in their own documents, so they changed as well.
     if len(found) > _MOST_CHANGES or any(record["renamed"] for record in found):
@@ -76,7 +97,9 @@ async def _updated(connection: Connection, state: DesiredState, newest: int) -> 
             state.providers, changed[Kind.PROVIDER], [provider_of(row) for row in await fresh(Kind.PROVIDER)]
         ),
         _merged(state.tenants, changed[Kind.TENANT], [_tenant(row) for row in await fresh(Kind.TENANT)]),
-        _merged(state.queues, changed[Kind.QUEUE], [_queue(row) for row in await fresh(Kind.QUEUE)]),
+        queues
+        if queues is not None
+        else _merged(state.queues, changed[Kind.QUEUE], [_queue(row) for row in await fresh(Kind.QUEUE)]),
         _merged(state.keys, changed[Kind.KEY], [_key(row) for row in await fresh(Kind.KEY)]),
         _merged(state.rules, changed[Kind.RULE], [_rule(row) for row in await fresh(Kind.RULE)]),
         _merged(state.tiers, changed[Kind.TIER], [_tier(row) for row in await fresh(Kind.TIER)]),

@@ -103,6 +103,10 @@ class ReconcilingStore:
         """Everything declared, as of the newest revision; cheap when little has changed."""
         return await self._reader.read()
 
+    def foresee(self, state: DesiredState, revision: int) -> None:
+        """What will be declared once this revision is committed, so that it need not be read back."""
+        self._reader.foresee(state, revision)
+
     async def gateways(self) -> Sequence[GatewayRecord]:
         """Every enabled gateway; one that cannot be used says why, and is no harm to the others."""
         async with self._database.connection() as connection:

@@ -3,7 +3,7 @@
 import base64
 import binascii
 import re
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -168,9 +168,10 @@ class Store:
         dry_run: bool = False,
         deletes: Sequence[tuple[Kind, str]] = (),
         base: int | None = None,
+        numbered: Callable[[int], None] | None = None,
     ) -> Applied:
         return await apply_document(
-            self._change(author), document, dry_run=dry_run, deletes=deletes, base=base
+            self._change(author), document, dry_run=dry_run, deletes=deletes, base=base, numbered=numbered
         )
 
     async def sites(self) -> Sequence[Site]:

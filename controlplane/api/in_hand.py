@@ -1,0 +1,66 @@
+"""The plan that was shown last, until somebody agrees to it: what is applied then need not be made twice."""
+
+import asyncio
+import hashlib
+from dataclasses import dataclass, field
+
+from controlplane.api.bodies import AnyRequest
+from controlplane.core.access import Principal
+from controlplane.core.spec import Document
+from controlplane.reconciler.planned import Planned, PlanOptions
+
+FORGOTTEN_AFTER_S = 600.0
+
+_Name = tuple[str, bytes, PlanOptions, str]
+
+
+@dataclass(frozen=True, slots=True)
+class PlanInHand:
+    """A plan against which nothing stood, and the document that it is of."""
+
+    document: Document = field(repr=False)
+    plan: Planned
+
+
+class PlansInHand:
+    """The last of them, in this replica: one at most, for a document may be large and holds secrets."""
+
+    def __init__(self) -> None:
+        self._kept: tuple[_Name, PlanInHand] | None = None
+        self._forgetting: asyncio.TimerHandle | None = None
+
+    def keep(
+        self, caller: Principal, body: bytes, document: Document, plan: Planned, fingerprint: str
+    ) -> None:
+        """Hold a plan for its caller, who asked with this body."""
+        if plan.refusals or caller.reach is not None:
+            return
+        self._forget()
+        name = _name(caller, body, plan.options, fingerprint)
+        self._kept = (name, PlanInHand(document, plan.to_be_agreed_to()))
+        self._forgetting = asyncio.get_running_loop().call_later(FORGOTTEN_AFTER_S, self._forget)
+
+    def take(
+        self, caller: Principal, body: bytes, options: PlanOptions, fingerprint: str
+    ) -> PlanInHand | None:
+        """The plan that its caller agrees to with the same body; it is not held any longer."""
+        if self._kept is None or self._kept[0] != _name(caller, body, options, fingerprint):
+            return None
+        found = self._kept[1]
+        self._forget()
+        return found
+
+    def _forget(self) -> None:
+        self._kept = None
+        if self._forgetting is not None:
+            self._forgetting.cancel()
+            self._forgetting = None
+
+
+def _name(caller: Principal, body: bytes, options: PlanOptions, fingerprint: str) -> _Name:
+    return f"{caller.account or caller.name}", hashlib.sha256(body).digest(), options, fingerprint
+
+
+def in_hand(request: AnyRequest) -> PlansInHand:
+    found: PlansInHand = request.app.state.in_hand
+    return found
