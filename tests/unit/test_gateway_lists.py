@@ -55,6 +55,11 @@ def test_an_empty_list_may_be_written_in_several_ways(text: str) -> None:
     assert taken(text) == []
 
 
+def test_an_empty_array_that_somebody_put_in_the_place_of_an_object_is_passed_over() -> None:
+    text = '{"list":[{"key":"/apisix/services/odd","value":[]},{"value":{"id":"a"}}],"total":2}'
+    assert taken(text) == [({"id": "a"}, {"id": "a"})]
+
+
 @pytest.mark.parametrize(
     "text",
     [

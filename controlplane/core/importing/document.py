@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from controlplane.core.diff import LiveObject
+from controlplane.core.importing.guards import GUARDING, guards_of
 from controlplane.core.importing.keys import Consumer, asks_for_keys, keys_of, opens
 from controlplane.core.importing.limits import request_limits, token_limits
 from controlplane.core.importing.members import Providers, proxying
@@ -22,7 +23,7 @@ Bodies = Mapping[ObjectKey, Mapping[str, Json]]
 
 _CARRIED = frozenset({
     *("ai-proxy", "ai-proxy-multi", "ai-rate-limiting", "limit-count", "limit-req", "limit-conn"),
-    *("key-auth", "multi-auth", "consumer-restriction", "ai-prompt-guard"),
+    *("key-auth", "multi-auth", "consumer-restriction", *GUARDING),
 })  # fmt: skip
 _OWN = frozenset({
     *("id", "create_time", "update_time", "name", "desc", "labels", "uri", "uris", "methods", "status"),
@@ -112,7 +113,7 @@ def _queue(
     queue.pop("instances", None)
     request_limits(about, plugins, queue, notes)
     _without_keys(about, queue, notes)
-    if guards := _guards(about, mapping(plugins.get("ai-prompt-guard")), notes):
+    if guards := guards_of(about, plugins, notes):
         queue["guards"] = guards
     addresses = route.get("uris") or [route.get("uri")]
     notes.add(about, f"answers at {', '.join(map(str, addresses))}; the queue has addresses of its own")
@@ -131,11 +132,6 @@ def _without_keys(about: str, queue: Value, notes: Notes) -> None:
     if len(kept) < len(queue["limits"]):
         notes.add(about, "a limit by consumer is not carried over, for the route asks for no key")
     queue["limits"] = kept
-
-
-def _guards(about: str, config: Mapping[str, Json], notes: Notes) -> Value:
-    notes.unknown(about, "ai-prompt-guard.", config, ("allow_patterns", "deny_patterns"))
-    return {name: config[name] for name in ("deny_patterns", "allow_patterns") if config.get(name)}
 
 
 def _consumers(others: Bodies) -> list[Consumer]:

@@ -188,6 +188,36 @@ def test_what_cannot_be_expressed_is_listed(plugin: str, config: dict[str, Any],
     assert not queue_of(objects).get("limits")
 
 
+def test_what_guards_a_route_guards_the_queue() -> None:
+    guarding = {
+        "ip-restriction": {"whitelist": ["10.0.0.0/8", "192.0.2.7"]},
+        "ai-prompt-decorator": {"prepend": [{"role": "system", "content": "Answer briefly."}]},
+        "request-validation": {"header_schema": {"type": "object", "required": ["x-request-id"]}},
+        "ai-prompt-guard": {"deny_patterns": ["(?i)password"]},
+    }
+    assert queue_of(route(guarding))["guards"] == {
+        "allow_ips": ["10.0.0.0/8", "192.0.2.7"],
+        "system_prompt": "Answer briefly.",
+        "required_headers": ["x-request-id"],
+        "deny_patterns": ["(?i)password"],
+    }
+    assert not any("plugin" in note for note in notes_of(route(guarding)))
+
+
+@pytest.mark.parametrize(
+    ("plugin", "config", "note"),
+    [
+        ("ip-restriction", {"blacklist": ["10.1.2.3"], "message": "no"}, "ip-restriction.message"),
+        ("ai-prompt-decorator", {"prepend": [{"role": "user", "content": "a"}]}, "decorator.prepend"),
+        ("ai-prompt-decorator", {"append": [{"role": "system", "content": "a"}]}, "decorator.append"),
+        ("request-validation", {"body_schema": {}}, "request-validation.body_schema"),
+        ("request-validation", {"header_schema": {"properties": {}}}, "header_schema.properties"),
+    ],
+)
+def test_what_no_guard_says_is_listed(plugin: str, config: dict[str, Any], note: str) -> None:
+    assert f"{note} is not carried over" in "\n".join(notes_of(route({plugin: config})))
+
+
 def test_a_switched_off_plugin_is_as_if_it_were_not_there() -> None:
     off = {"count": 5, "time_window": 60, "key_type": "constant", "key": "x", "_meta": {"disable": True}}
     assert "limits" not in queue_of(route({"limit-count": off}))
