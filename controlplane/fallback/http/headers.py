@@ -1,10 +1,12 @@
 """Request and response headers, with nginx's idea of what a name is."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Set
 from functools import lru_cache
 from typing import Any
 
 Value = str | list[str]
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 
 class Headers:
@@ -129,9 +131,9 @@ class ResponseHeaders:
             self._fields.pop(key, None)
         elif isinstance(value, list):
             self._repeats = True
-            self._fields[key] = (sent, [_one_line(one) for one in value])
+            self._fields[key] = (sent, [one_line(one) for one in value])
         else:
-            self._fields[key] = (sent, _one_line(value))
+            self._fields[key] = (sent, one_line(value))
 
     def put(self, fields: Iterable[tuple[str, tuple[str, str]]]) -> None:
         """Replace headers whose names and values are known to be good: name in lower case, (name, value)."""
@@ -141,11 +143,11 @@ class ResponseHeaders:
         key, sent = _names(name)
         present = self._fields.get(key)
         if present is None:
-            self._fields[key] = (sent, _one_line(value))
+            self._fields[key] = (sent, one_line(value))
         else:
             self._repeats = True
             values = present[1] if isinstance(present[1], list) else [present[1]]
-            self._fields[key] = (present[0], [*values, _one_line(value)])
+            self._fields[key] = (present[0], [*values, one_line(value)])
 
     def get(self, name: str) -> Value | None:
         present = self._fields.get(_names(name)[0])
@@ -154,6 +156,10 @@ class ResponseHeaders:
     def first(self, name: str) -> str | None:
         value = self.get(name)
         return value[0] if isinstance(value, list) else value
+
+    def __contains__(self, name: str) -> bool:
+        """Whether the header, in lower case, is there."""
+        return name in self._fields
 
     def items(self) -> Iterable[tuple[str, Value]]:
         """(name as it will be sent, value)."""
@@ -175,11 +181,13 @@ class ResponseHeaders:
 def _names(name: str) -> tuple[str, str]:
     """A header's name as it is looked up, and as it is sent."""
     dashed = name.replace("_", "-")
-    return dashed.lower(), _one_line(dashed)
+    return dashed.lower(), one_line(dashed)
 
 
-def _one_line(text: str) -> str:
-    """A line break in a header would let its author write the rest of the answer."""
-    if "\n" in text or "\r" in text:
-        return text.replace("\r", " ").replace("\n", " ")
-    return text
+def one_line(text: str) -> str:
+    """The text as a header's value: what ends a line is escaped, or its author could write the rest."""
+    return text if text.isprintable() else _CONTROL.sub(_escaped, text)
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return f"%{ord(found.group()):02X}"

@@ -9,7 +9,7 @@ import structlog
 
 from controlplane.clock import Clock
 from controlplane.fallback import cjson
-from controlplane.fallback.http.headers import Value
+from controlplane.fallback.http.headers import Value, one_line
 from controlplane.fallback.lua_values import tostring
 from controlplane.fallback.runtime.context import Context
 from controlplane.fallback.runtime.templates import template
@@ -129,7 +129,7 @@ class Host:
         self._request.headers.set(name.lower(), _header_value(value))
 
     def _add_request_header(self, name: str, value: Any) -> None:
-        self._request.headers.add(name.lower(), tostring(value))
+        self._request.headers.add(name.lower(), one_line(tostring(value)))
 
     def _arguments(self, *_: Any) -> Any:
         return self.to_lua(dict(self._request.arguments))
@@ -192,5 +192,5 @@ def _header_value(value: Any) -> Value | None:
     if value is None:
         return None
     if hasattr(value, "values") and not isinstance(value, str):
-        return [tostring(item) for item in value.values()]
-    return tostring(value)
+        return [one_line(tostring(item)) for item in value.values()]
+    return one_line(tostring(value))

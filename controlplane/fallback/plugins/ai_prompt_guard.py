@@ -1,6 +1,5 @@
 """ai-prompt-guard: what may be asked, by patterns."""
 
-import re
 from typing import Any, ClassVar
 
 import structlog
@@ -10,6 +9,7 @@ from controlplane.fallback.llm.detection import detect
 from controlplane.fallback.llm.prompts import Said, texts_of
 from controlplane.fallback.runtime.context import BodyUnavailable, Context, Reply
 from controlplane.fallback.runtime.owner import Owner
+from controlplane.fallback.runtime.patterns import InvalidPattern, pattern
 from controlplane.fallback.runtime.plugin import Conf, Outcome, Plugin, Schema, Services
 
 _PATTERNS: dict[str, Any] = {"type": "array", "items": {"type": "string"}, "default": []}
@@ -35,17 +35,17 @@ class AiPromptGuard(Plugin):
     @classmethod
     def problem(cls, conf: Conf, services: Services) -> str | None:
         for name, what in (("allow_patterns", "allow_pattern"), ("deny_patterns", "deny_pattern")):
-            for pattern in conf[name]:
+            for text in conf[name]:
                 try:
-                    re.compile(pattern)
-                except re.error:
-                    return f"invalid {what}: {pattern}"
+                    pattern(text)
+                except InvalidPattern:
+                    return f"invalid {what}: {text}"
         return None
 
     def __init__(self, conf: Conf, owner: Owner, services: Services) -> None:
         super().__init__(conf, owner, services)
-        self._allowed = [re.compile(pattern) for pattern in conf["allow_patterns"]]
-        self._denied = [re.compile(pattern) for pattern in conf["deny_patterns"]]
+        self._allowed = [pattern(text) for text in conf["allow_patterns"]]
+        self._denied = [pattern(text) for text in conf["deny_patterns"]]
         self._log = structlog.get_logger("gateway.guard")
 
     def access(self, context: Context) -> Outcome:
@@ -76,9 +76,9 @@ class AiPromptGuard(Plugin):
         if not said:
             return Reply(200)
         text = " ".join(one.content for one in said)
-        if self._allowed and not any(pattern.search(text) for pattern in self._allowed):
+        if self._allowed and not any(one.search(text) for one in self._allowed):
             return Reply(400, {"message": "Request doesn't match allow patterns"})
-        if any(pattern.search(text) for pattern in self._denied):
+        if any(one.search(text) for one in self._denied):
             return Reply(400, {"message": "Request contains prohibited content"})
         return None
 

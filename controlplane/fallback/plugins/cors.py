@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 
 from controlplane.fallback.runtime.context import Context, Reply
 from controlplane.fallback.runtime.owner import Owner
+from controlplane.fallback.runtime.patterns import InvalidPattern, pattern
 from controlplane.fallback.runtime.plugin import Conf, Plugin, Schema, Services
 
 _ORIGINS = r"^(\*|\*\*|null|\w+://[^,]+(,\w+://[^,]+)*)$"
@@ -55,11 +56,11 @@ class Cors(Plugin):
         ):
             return "you can not set '*' for other option when 'allow_credential' is true"
         for name in ("allow_origins_by_regex", "timing_allow_origins_by_regex"):
-            for pattern in conf.get(name, ()):
+            for text in conf.get(name, ()):
                 try:
-                    re.compile(pattern)
-                except re.error as error:
-                    return f"{pattern}: {error}"
+                    pattern(text)
+                except InvalidPattern as error:
+                    return f"{text}: {error}"
         return None
 
     def __init__(self, conf: Conf, owner: Owner, services: Services) -> None:
@@ -141,4 +142,4 @@ def _chosen(origins: str, origin: str | None) -> str | None:
 
 
 def _any_of(patterns: list[str] | None) -> re.Pattern[str] | None:
-    return re.compile("|".join(patterns)) if patterns else None
+    return pattern("|".join(patterns)) if patterns else None

@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 import structlog
 
 from controlplane.fallback.http.answers import Answer, Origin, Patience, UpstreamFailed
+from controlplane.fallback.http.headers import one_line
 from controlplane.fallback.runtime.context import BodyUnavailable, Context, Reply
 from controlplane.fallback.runtime.owner import Owner
 from controlplane.fallback.runtime.plugin import Conf, Plugin, Schema, Services
@@ -94,7 +95,7 @@ class ForwardAuth(Plugin):
         if posts:
             headers["Content-Length"] = str(len(body))
         lines = [f"{self.conf['request_method']} {target} HTTP/1.1"]
-        lines += [f"{name}: {value}" for name, value in headers.items()]
+        lines += [f"{name}: {one_line(value)}" for name, value in headers.items()]
         request = "\r\n".join([*lines, "", ""]).encode("latin-1", "replace") + body
         return await self.services.pool.send(origin, request, self._patience, ())
 

@@ -5,9 +5,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 from urllib.parse import quote
 
+from controlplane.fallback.http.headers import one_line
 from controlplane.fallback.lua_values import tostring
 from controlplane.fallback.runtime.context import Context, Reply
 from controlplane.fallback.runtime.owner import Owner
+from controlplane.fallback.runtime.patterns import InvalidPattern, pattern, replacement
 from controlplane.fallback.runtime.plugin import Conf, Plugin, Schema, Services
 from controlplane.fallback.runtime.templates import Template, template
 
@@ -16,6 +18,9 @@ _METHODS = [
     *("MOVE", "PROPFIND", "LOCK", "UNLOCK", "PATCH", "TRACE"),
 ]
 _CAPTURE = re.compile(r"(?<!\\)\$\{?(\d+)\}?")
+_HOST = "host"
+"""What an upstream sees as its Host is for `host` and the upstream to decide, whatever the header says."""
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _ONE = {"oneOf": [{"type": "string"}, {"type": "number"}]}
 _MANY = {
     "oneOf": [
@@ -71,11 +76,12 @@ class ProxyRewrite(Plugin):
         pairs = conf.get("regex_uri") or []
         if len(pairs) % 2:
             return "The length of regex_uri should be an even number"
-        for pattern, replacement in zip(pairs[::2], pairs[1::2], strict=True):
+        for regex, new in zip(pairs[::2], pairs[1::2], strict=True):
             try:
-                re.compile(pattern)
-            except re.error as error:
-                return f"invalid regex_uri({pattern}, {replacement}): {error}"
+                pattern(regex)
+                replacement(new)
+            except InvalidPattern as error:
+                return f"invalid regex_uri({regex}, {new}): {error}"
         headers = conf.get("headers") or {}
         if not _is_grouped(headers):
             for name, value in headers.items():
@@ -91,13 +97,15 @@ class ProxyRewrite(Plugin):
         grouped = _is_grouped(headers)
         self._add = _operations(headers.get("add") or {} if grouped else {})
         operations = _operations(headers.get("set") or {} if grouped else headers)
-        self._fixed = {name: values[0].text for name, values in operations if _is_fixed(name, values)}
+        self._fixed = {
+            name: one_line(values[0].text) for name, values in operations if _is_fixed(name, values)
+        }
         self._set = [(name, values) for name, values in operations if name not in self._fixed]
-        self._remove = frozenset(name.lower() for name in (headers.get("remove") or []) if grouped)
+        remove = frozenset(name.lower() for name in (headers.get("remove") or []) if grouped)
+        self._remove = remove - {_HOST}
         pairs = conf.get("regex_uri") or []
         self._patterns = [
-            (re.compile(pattern), replacement)
-            for pattern, replacement in zip(pairs[::2], pairs[1::2], strict=True)
+            (pattern(regex), replacement(new)) for regex, new in zip(pairs[::2], pairs[1::2], strict=True)
         ]
         self._uri = template(conf["uri"]) if "uri" in conf else None
 
@@ -122,27 +130,39 @@ class ProxyRewrite(Plugin):
 
     def _rewrite_uri(self, context: Context) -> list[str] | None:
         """Decide the address for an upstream; what a pattern has captured is returned."""
+        unsafe = self.conf["use_real_request_uri_unsafe"]
         captures: list[str] | None = None
-        if self.conf["use_real_request_uri_unsafe"]:
-            context.values["upstream_target"] = context.address.raw
-            return None
+        start = context.address.raw if unsafe else context.address.path
+        query = context.query
         if self._uri is not None:
-            path, mark, query = self._uri.text_for(context).partition("?")
+            path, mark, own = self._uri.text_for(context).partition("?")
+            queries = [text for text in (own if mark else "", query) if text]
         elif self._patterns:
-            path, mark, query = context.address.path, "", ""
-            for pattern, replacement in self._patterns:
-                found = pattern.search(path)
-                if found is not None:
-                    captures = [found.group(), *(group or "" for group in found.groups())]
-                    path = path[: found.start()] + _captured(replacement, captures) + path[found.end() :]
-                    path, mark, query = path.partition("?")
-                    break
+            path, captures = self._substituted(start)
+            mark = own = ""
+            # A question mark that was in the path before is a character of it and separates nothing.
+            if unsafe or "?" not in start:
+                path, mark, own = path.partition("?")
+            # A real request's query is in it already.
+            queries = [text for text in (own if mark else "", "" if unsafe else query) if text]
+        elif unsafe:
+            path, _, rest = start.partition("?")
+            queries = [rest] if rest else []
         else:
             return None
-        target = quote(path, safe=_SAFE)
-        queries = [text for text in (query if mark else "", context.query) if text]
-        context.values["upstream_target"] = target + ("?" + "&".join(queries) if queries else "")
+        target = path if unsafe else quote(path, safe=_SAFE, errors="surrogateescape")
+        target += "?" + "&".join(queries) if queries else ""
+        context.values["upstream_target"] = _CONTROL.sub(_escaped, target)
         return captures
+
+    def _substituted(self, path: str) -> tuple[str, list[str] | None]:
+        """The path by the first pattern that matches it, and what that has captured."""
+        for regex, new in self._patterns:
+            found = regex.search(path)
+            if found is not None:
+                captures = [found.group(), *(group or "" for group in found.groups())]
+                return path[: found.start()] + new(captures) + path[found.end() :], captures
+        return path, None
 
 
 def _is_grouped(headers: Mapping[str, Any]) -> bool:
@@ -153,6 +173,7 @@ def _operations(fields: Mapping[str, Any]) -> list[Operation]:
     return [
         (name.lower(), [template(tostring(one)) for one in (value if isinstance(value, list) else [value])])
         for name, value in fields.items()
+        if name.lower() != _HOST
     ]
 
 
@@ -163,8 +184,8 @@ def _is_fixed(name: str, values: Sequence[Template]) -> bool:
 
 def _text(value: Template, captures: list[str] | None, context: Context) -> str:
     if captures is None:
-        return value.text_for(context)
-    return template(_captured(value.text, captures)).text_for(context)
+        return one_line(value.text_for(context))
+    return one_line(template(_captured(value.text, captures)).text_for(context))
 
 
 def _captured(text: str, captures: list[str]) -> str:
@@ -173,3 +194,8 @@ def _captured(text: str, captures: list[str]) -> str:
         return captures[number] if number < len(captures) else ""
 
     return _CAPTURE.sub(replace, text)
+
+
+def _escaped(found: re.Match[str]) -> str:
+    """What would end the first line of a request."""
+    return f"%{ord(found.group()):02X}"

@@ -2,14 +2,18 @@
 
 import base64
 import binascii
-import re
+import zlib
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
+
+import structlog
 
 from controlplane.fallback.lua_values import tostring
 from controlplane.fallback.runtime.context import Context
 from controlplane.fallback.runtime.expressions import InvalidExpression, compile_expression
 from controlplane.fallback.runtime.owner import Owner
+from controlplane.fallback.runtime.patterns import InvalidPattern, Substitution
 from controlplane.fallback.runtime.plugin import Conf, Plugin, Schema, Services
 from controlplane.fallback.runtime.templates import template
 
@@ -86,8 +90,8 @@ class ResponseRewrite(Plugin):
                 return f"failed to validate the 'vars' expression: {error}"
         for one in conf.get("filters", ()):
             try:
-                re.compile(one["regex"])
-            except re.error as error:
+                _substitution(one)
+            except InvalidPattern as error:
                 return f'regex "{one["regex"]}" validation failed: {error}'
         return None
 
@@ -100,7 +104,8 @@ class ResponseRewrite(Plugin):
         self._add = [_added(line) for line in (headers.get("add") or [])] if grouped else []
         self._remove = list(headers.get("remove") or []) if grouped else []
         self._body = _body(conf)
-        self._filters = [(_pattern(one), one["replace"], one["scope"]) for one in conf.get("filters", ())]
+        self._filters = [_substitution(one) for one in conf.get("filters", ())]
+        self._log = structlog.get_logger("gateway.rewrite")
 
     def runs(self, phase: str) -> bool:
         return phase != "body_filter" or self._body is not None or bool(self._filters)
@@ -108,36 +113,55 @@ class ResponseRewrite(Plugin):
     def header_filter(self, context: Context) -> None:
         if self._condition is not None and not self._condition(context):
             return
-        context.notes[self] = []
+        headers = context.response_headers
+        context.notes[self] = _Held(headers.first("Content-Encoding"))
         if "status_code" in self.conf:
             context.status = self.conf["status_code"]
-        headers = context.response_headers
         if self._body is not None or self._filters:
             for name in ("Content-Length", "Content-Encoding", "Last-Modified", "ETag"):
                 headers.set(name, None)
         for name, value in self._add:
             headers.add(name, value.text_for(context))
         for name, value in self._set:
-            headers.set(name, value.text_for(context))
+            headers.set(name, value.text_for(context) or None)
         for name in self._remove:
             headers.set(name, None)
 
     def body_filter(self, context: Context, data: bytes, last: bool) -> bytes:
-        held: list[bytes] | None = context.notes.get(self)
+        held: _Held | None = context.notes.get(self)
         if held is None:
             return data
         if self._body is not None:
-            if held:
+            if held.parts:
                 return b""
-            held.append(self._body)
+            held.parts.append(self._body)
             return self._body
-        held.append(data)
-        if not last:
-            return b""
-        text = b"".join(held)[: self.conf["max_resp_body_size"]].decode("utf-8", "surrogateescape")
-        for pattern, replacement, scope in self._filters:
-            text = pattern.sub(_replacement(replacement), text, count=1 if scope == "once" else 0)
-        return text.encode("utf-8", "surrogateescape")
+        held.parts.append(data)
+        return self._filtered(held) if last else b""
+
+    def _filtered(self, held: "_Held") -> bytes:
+        most = self.conf["max_resp_body_size"]
+        data = b"".join(held.parts)[:most]
+        if held.encoding is not None:
+            try:
+                data = _decoded(data, held.encoding, most)
+            except (ValueError, zlib.error) as error:
+                # Not as it came either, for what is to be taken out may be in it.
+                self._log.error(
+                    "a body cannot be filtered", object=self.owner.resource_key, reason=str(error)
+                )
+                return b""
+        for substitute in self._filters:
+            data = substitute(data)
+        return data
+
+
+@dataclass(slots=True)
+class _Held:
+    """What has come of an answer that is changed."""
+
+    encoding: str | None
+    parts: list[bytes] = field(default_factory=list)
 
 
 def _templates(fields: Mapping[str, Any]) -> list[tuple[str, Any]]:
@@ -156,12 +180,11 @@ def _body(conf: Conf) -> bytes | None:
     return base64.b64decode(body) if conf.get("body_base64") else str(body).encode()
 
 
-def _pattern(one: Conf) -> re.Pattern[str]:
-    flags = re.IGNORECASE if "i" in one["options"] else re.RegexFlag(0)
-    flags |= re.DOTALL if "s" in one["options"] else re.RegexFlag(0)
-    return re.compile(one["regex"], flags)
+def _substitution(one: Conf) -> Substitution:
+    return Substitution(one["regex"], one["replace"], one["options"], everywhere=one["scope"] == "global")
 
 
-def _replacement(text: str) -> str:
-    """PCRE's `$1` is Python's `\\1`."""
-    return re.sub(r"\$\{?(\d+)\}?", r"\\g<\1>", text.replace("\\", "\\\\"))
+def _decoded(data: bytes, encoding: str, most: int) -> bytes:
+    if encoding != "gzip":
+        raise ValueError(f"nobody here reads the encoding {encoding[:20]}")
+    return zlib.decompressobj(wbits=31).decompress(data, most)

@@ -10,6 +10,7 @@ from typing import Any
 
 from controlplane.fallback.lua_values import tonumber, tostring
 from controlplane.fallback.runtime.context import Context
+from controlplane.fallback.runtime.patterns import InvalidPattern, pattern
 from controlplane.fallback.runtime.variables import variable
 
 Condition = Callable[[Context], bool]
@@ -132,10 +133,10 @@ def _ordered(compare: Callable[[float, float], bool]) -> Callable[[Any], Test]:
 def _matching(flags: re.RegexFlag) -> Callable[[Any], Test]:
     def make(right: Any) -> Test:
         try:
-            pattern = re.compile(tostring(right), flags)
-        except re.error:
+            compiled = pattern(tostring(right), flags)
+        except InvalidPattern:
             return lambda left: False
-        return lambda left: left is not None and pattern.search(tostring(left)) is not None
+        return lambda left: left is not None and compiled.search(tostring(left)) is not None
 
     return make
 

@@ -16,6 +16,13 @@ from controlplane.fallback.runtime.plan import Phases, Plan, run_steps
 from controlplane.fallback.runtime.plans import MissingObject, Plans
 
 SERVER = "Sluice"
+_TEXTS = frozenset(
+    [
+        *("text/html", "text/xml", "text/plain", "text/vnd.wap.wml"),
+        *("application/javascript", "application/rss+xml"),
+    ]
+)
+"""Kinds of texts whose encoding is said to clients, where whoever made them has not."""
 NOT_FOUND = {"error_msg": "404 Route Not Found"}
 
 
@@ -137,7 +144,11 @@ class Traffic:
 
 
 def _sent(context: Context) -> list[tuple[str, str]]:
-    return [("Server", SERVER), *context.response_headers.pairs()]
+    headers = context.response_headers
+    kind = headers.first("content-type")
+    if kind in _TEXTS and "content-encoding" not in headers:
+        headers.put([("content-type", ("Content-Type", f"{kind}; charset=utf-8"))])
+    return [("Server", SERVER), *headers.pairs()]
 
 
 def _body_of(reply: Reply) -> tuple[bytes, str | None]:

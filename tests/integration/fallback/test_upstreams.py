@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gzip
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -225,3 +226,79 @@ async def test_a_client_that_leaves_lets_the_node_stop(bench: Bench) -> None:
         while bench.mock.counters.streams_open:
             await asyncio.sleep(0.02)
     assert len(bench.mock.disconnects) == 1
+
+
+async def test_no_value_of_a_client_can_add_headers_or_a_line_to_the_request_that_goes_on(
+    bench: Bench,
+) -> None:
+    rewrite = {
+        "regex_uri": ["^/(.*)/x", "/$1/y"],
+        "headers": {"set": {"X-Path": "$uri", "X-Argument": "$arg_q", "X-Part": "$1"}},
+    }
+    async with node() as address:
+        await forward(bench, address, plugins={"proxy-rewrite": rewrite})
+        evil = "%0d%0aX-Evil:1"
+        text = (await bench.client.get(f"/a{evil}/x?q=b{evil}")).text
+        await forward(bench, address, plugins={"proxy-rewrite": {"uri": "/new$uri?q=$arg_q"}})
+        other = (await bench.client.get(f"/a{evil}?q=b{evil}")).text
+    assert "x-evil" not in [line.partition(":")[0].lower() for line in (text + other).split("\n")]
+    assert "x-argument: b%0D%0AX-Evil:1" in text
+    assert other.startswith("GET /new/a%0D%0AX-Evil:1?q=b%0D%0AX-Evil:1&")
+
+
+async def test_what_a_function_sets_stays_one_header(bench: Bench) -> None:
+    code = """return function(conf, ctx)
+        ngx.req.set_header("X-Set", "a\\r\\nX-Evil: 1")
+    end"""
+    functions = {"serverless-pre-function": {"phase": "rewrite", "functions": [code]}}
+    async with node() as address:
+        await forward(bench, address, plugins=functions)
+        text = (await bench.client.get("/")).text
+    assert "x-set: a%0D%0AX-Evil: 1" in text
+
+
+async def test_the_address_may_be_what_the_client_wrote_and_then_rewritten(bench: Bench) -> None:
+    async with node() as address:
+        for options, target in (
+            ({}, "/a%20b/%2e?x=1"),
+            ({"uri": "/n"}, "/n?x=1"),
+            ({"regex_uri": ["^/a(.*)", "/u$1"]}, "/u%20b/%2e?x=1"),
+        ):
+            rewrite = {"use_real_request_uri_unsafe": True, **options}
+            await forward(bench, address, plugins={"proxy-rewrite": rewrite})
+            text = (await bench.client.get("/a%20b/%2e?x=1")).text
+            assert text.startswith(f"GET {target} HTTP/1.1")
+
+
+async def test_a_header_named_host_does_not_change_where_a_request_goes(bench: Bench) -> None:
+    async with node() as address:
+        await forward(bench, address, plugins={"proxy-rewrite": {"headers": {"set": {"Host": "other"}}}})
+        assert f"host: {bench.client.base_url.netloc.decode()}" in (await bench.client.get("/")).text
+
+
+async def test_filters_read_compressed_answers_and_refuse_to_pass_on_what_they_cannot_read(
+    bench: Bench,
+) -> None:
+    filters = {"filters": [{"regex": "(se)(cret)?", "replace": "<$1$3>", "scope": "global"}]}
+    for data, encoding, expected in (
+        (gzip.compress(b"a secret, see"), "gzip", "a <se>, <se>e"),
+        (b"a secret", "br", ""),
+    ):
+
+        def answer(
+            start: str, headers: dict[str, str], body: bytes, data: bytes = data, encoding: str = encoding
+        ) -> bytes:
+            return ok(data, f"Content-Encoding: {encoding}", "Content-Type: text/plain")
+
+        async with node(answer) as address:
+            await forward(bench, address, plugins={"response-rewrite": filters})
+            reply = await bench.client.get("/")
+        assert "content-encoding" not in reply.headers
+        assert reply.headers["content-type"] == "text/plain; charset=utf-8"
+        assert reply.text == expected
+
+
+async def test_a_header_that_is_set_to_nothing_is_removed_from_the_answer(bench: Bench) -> None:
+    async with node() as address:
+        await forward(bench, address, plugins={"response-rewrite": {"headers": {"set": {"X-Node": ""}}}})
+        assert "x-node" not in (await bench.client.get("/")).headers
