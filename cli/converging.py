@@ -8,6 +8,7 @@ from cli.service import Json, Service
 from controlplane.clock import Clock
 
 POLL_S = 0.05
+LONGEST_POLL_S = 1.0
 ENFORCING = ("converged", "drifted")
 """Drift that is only reported is no reason to wait: what was declared is enforced beside it."""
 
@@ -37,17 +38,19 @@ def wait_until_converged(
     timeout_s: float,
     clock: Clock,
     sleep: Callable[[float], None] = time.sleep,
-    moved: Callable[[Sequence[Json]], None] = lambda _: None,
+    moved: Callable[[Sequence[Json]], float | None] = lambda _: None,
 ) -> Convergence:
     """Wait for every enabled gateway, and not for one that has refused its objects for a while.
 
-    `moved` is called with the gateways whenever they were looked at.
+    `moved` is called with the gateways whenever they were looked at, and may say which part of all is done:
+    a service that has thousands of objects to write is not asked for them all the time.
     """
-    deadline = clock.monotonic() + timeout_s
+    began = clock.monotonic()
+    deadline = began + timeout_s
     refusing_since: dict[str, float] = {}
     while True:
         gateways = [item for item in service.items("gateways") if item.get("enabled", True)]
-        moved(gateways)
+        part = moved(gateways)
         now, convergence = clock.monotonic(), Convergence(revision, gateways)
         refusing_since = {
             gateway["name"]: refusing_since.get(gateway["name"], now)
@@ -57,7 +60,14 @@ def wait_until_converged(
         hopeless = {name for name, since in refusing_since.items() if now - since >= PATIENCE_S}
         if now >= deadline or all(gateway["name"] in hopeless for gateway in convergence.behind):
             return convergence
-        sleep(POLL_S)
+        sleep(min(_pause_s(now - began, part), max(deadline - now, POLL_S)))
+
+
+def _pause_s(waited_s: float, part: float | None) -> float:
+    """Half of the time that the rest will take, if it goes on as it went."""
+    if not part:
+        return POLL_S
+    return min(max(POLL_S, waited_s * (1 - part) / part / 2), LONGEST_POLL_S)
 
 
 def _converged(gateway: Json, revision: int) -> bool:

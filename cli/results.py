@@ -66,13 +66,16 @@ def _waited(service: Service, revision: int, plan: Value, timeout_s: float) -> C
     started = {gateway["name"]: gateway["writes"] for gateway in plan["gateways"]}
     with _progress(plan["summary"]["writes"]) as bar:
 
-        def moved(gateways: Sequence[Json]) -> None:
+        def moved(gateways: Sequence[Json]) -> float:
             written = sum(
                 gateway["status"]["writes"] - started[gateway["name"]]
                 for gateway in gateways
                 if gateway["name"] in started
             )
-            bar.update(max(0, min(written, plan["summary"]["writes"]) - bar.pos))
+            planned = int(plan["summary"]["writes"])
+            done = max(0, min(written, planned))
+            bar.update(max(0, done - bar.pos))
+            return float(done / max(1, planned))
 
         return wait_until_converged(service, revision, timeout_s, SystemClock(), moved=moved)
 

@@ -7,6 +7,7 @@ field and the remedy; it is never left out in silence.
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 
 from controlplane.core.abilities import STOCK, Abilities
 from controlplane.core.levels import QUEUE, QUEUE_HEADER, QUEUE_KEY, Slot
@@ -89,13 +90,34 @@ def place(queue: QueueSpec, abilities: Abilities = STOCK, *, counted_above: bool
 
     `counted_above` says that limits above the queue count its tokens, too.
     """
+    if any(member.limits for member in queue.members):
+        return _chosen(queue, abilities, counted_above=counted_above)
+    return _alike(_Limited(queue.limits, queue.balancer, queue.fallback), abilities, counted_above)
+
+
+@dataclass(frozen=True, slots=True)
+class _Limited:
+    """What decides about the limits of a queue whose members have none: the same of very many queues."""
+
+    limits: tuple[Limit, ...]
+    balancer: Balancer
+    fallback: tuple[Fallback, ...]
+    members: tuple[MemberSpec, ...] = ()
+
+
+@lru_cache(maxsize=1000)
+def _alike(queue: _Limited, abilities: Abilities, counted_above: bool) -> Placements:
+    return _chosen(queue, abilities, counted_above=counted_above)
+
+
+def _chosen(queue: QueueSpec | _Limited, abilities: Abilities, *, counted_above: bool) -> Placements:
     stock = _place(queue, _Placer(), counted_above=counted_above)
     if stock.problems and abilities.token_budget:
         return _place(queue, _BudgetPlacer(), counted_above=counted_above)
     return stock
 
 
-def _place(queue: QueueSpec, placer: "_Placer", *, counted_above: bool) -> Placements:
+def _place(queue: QueueSpec | _Limited, placer: "_Placer", *, counted_above: bool) -> Placements:
     problems = [*_unsupported_parts(queue)]
     for index, limit in enumerate(queue.limits):
         placer.queue_limit(f"limits[{index}]", limit)
@@ -227,13 +249,13 @@ def _not_on_stock(path: str, limit: Limit) -> Problem | None:
     return None
 
 
-def _unsupported_parts(queue: QueueSpec) -> Iterator[Problem]:
+def _unsupported_parts(queue: QueueSpec | _Limited) -> Iterator[Problem]:
     if queue.balancer in (Balancer.SEMANTIC, Balancer.SCORE):
         remedy = "use roundrobin or chash"
         yield Problem("balancer", f"`balancer: {queue.balancer}` is not available yet", remedy)
 
 
-def _clashes(placed: Sequence[Placement], queue: QueueSpec) -> Iterator[Problem]:
+def _clashes(placed: Sequence[Placement], queue: QueueSpec | _Limited) -> Iterator[Problem]:
     """Limits that are fine alone and cannot be held together."""
     stock = [item for item in placed if item.mechanism is not Mechanism.BUDGET]
     tokens = [item for item in stock if item.limit.meter.counts_tokens]

@@ -99,18 +99,9 @@ class GatewayObject:
 
     def secrets(self) -> Iterator[SecretRef]:
         """Every sealed secret that must be put in before the body is written."""
-        return _secrets(self.body) if _MARK in self.text else iter(())
-
-
-def _secrets(value: Json) -> Iterator[SecretRef]:
-    if isinstance(value, SecretRef):
-        yield value
-    elif isinstance(value, Mapping):
-        for item in value.values():
-            yield from _secrets(item)
-    elif isinstance(value, (list, tuple)):
-        for item in value:
-            yield from _secrets(item)
+        if _MARK in self.text:
+            handles = (_handle(orjson.loads(found[1])) for found in _HANDLE.finditer(self.text))
+            yield from (handle for handle in handles if isinstance(handle, SecretRef))
 
 
 _OPTIONS = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME

@@ -158,6 +158,6 @@ def by_hand(changes: tuple[FieldChange, ...]) -> tuple[FieldChange, ...]:
     return tuple(FieldChange(change.path, change.after, change.before) for change in changes)
 
 
-def _place(step: ObjectStep) -> tuple[int, int, ObjectKey]:
+def _place(step: ObjectStep) -> tuple[int, int, str]:
     rank = step.key.kind.rank
-    return (1, -rank, step.key) if step.action is Action.DELETE else (0, rank, step.key)
+    return (1, -rank, step.key.id) if step.action is Action.DELETE else (0, rank, step.key.id)

@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from cli.converging import PATIENCE_S, wait_until_converged
+from cli.converging import PATIENCE_S, POLL_S, wait_until_converged
 from cli.service import Service
 from controlplane.clock import ManualClock
 from tests.unit.cli.stand_in import StandIn, gateway, page
@@ -38,3 +38,17 @@ def test_a_gateway_that_is_switched_off_is_not_waited_for(stand_in: StandIn) -> 
     with httpx.Client(base_url=f"{stand_in.url}/api/v1/") as client:
         convergence = wait_until_converged(Service(client), 7, 60, ManualClock())
     assert (convergence.done, list(convergence.gateways)) == (True, [])
+
+
+def test_a_service_is_asked_half_way_to_when_it_will_be_done(stand_in: StandIn) -> None:
+    stand_in.says(GATEWAYS, page(gateway("pending", 6)))
+    clock, pauses = ManualClock(), list[float]()
+    parts = iter([0.0, 0.5, 0.5])
+
+    def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        clock.advance(seconds if len(pauses) > 1 else 0.4)
+
+    with httpx.Client(base_url=f"{stand_in.url}/api/v1/") as client:
+        wait_until_converged(Service(client), 7, 0.5, clock, sleep=sleep, moved=lambda _: next(parts, 0.5))
+    assert pauses[:2] == [POLL_S, pytest.approx(0.1)]
