@@ -29,6 +29,12 @@ AllowMassDelete = Annotated[
     bool,
     typer.Option("--allow-mass-delete", help="Let --prune remove over 30 % of a source, 10 objects or more."),
 ]
+AllowLeftovers = Annotated[
+    bool,
+    typer.Option(
+        "--allow-leftovers", help="Let --prune take out gateways whose objects then stay on them, unattended."
+    ),
+]
 _ATTEMPTS = 5
 """How often a plan is made anew, agreed to beforehand, because others write at the same time."""
 
@@ -54,6 +60,7 @@ def apply(
     ] = None,
     prune: Prune = False,
     allow_mass_delete: AllowMassDelete = False,
+    allow_leftovers: AllowLeftovers = False,
     timeout: Annotated[
         float, typer.Option(min=0, max=3600, help="Seconds to wait for the gateways.")
     ] = TIMEOUT_S,
@@ -74,9 +81,14 @@ def apply(
     from cli.service import connected
 
     agreed_plan = kept(plan) if plan else None
-    if agreed_plan and (prune or allow_mass_delete):
+    if agreed_plan and (prune or allow_mass_delete or allow_leftovers):
         raise typer.BadParameter("--plan has the options with which it was made")
-    options = {"prune": prune, "allow_mass_delete": allow_mass_delete, "refresh": False}
+    options = {
+        "prune": prune,
+        "allow_mass_delete": allow_mass_delete,
+        "allow_leftovers": allow_leftovers,
+        "refresh": False,
+    }
     declaration = read(_file(file, agreed_plan), literal_secrets=allow_literal_secrets)
     with connected(settings()) as service:
         if agreed_plan:

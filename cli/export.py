@@ -44,6 +44,8 @@ def export(
     if not documents:
         about = f"source {source!r} declares nothing" if source else "nothing is declared"
         raise InvalidSpec(about, remedy="see `ctl history`, which lists sources")
+    if source is None and folder is None:
+        documents = _without_mere_gateways(documents)
     texts = {item["source"]: as_file(item, env=secrets is Secrets.ENV) for item in documents}
     if folder is not None:
         _write(folder, texts, force=force)
@@ -57,6 +59,16 @@ def export(
     if secrets is Secrets.ENV:
         for name in [name for item in documents for name in variables(item).values()]:
             say(f"set {name} before this is applied")
+
+
+def _without_mere_gateways(documents: list[Value]) -> list[Value]:
+    """The documents of several sources but those that declare nothing but gateways, of which it tells."""
+    mere = [item for item in documents if not item.keys() - {"version", "source", "gateways"}]
+    if len(mere) in (0, len(documents)):
+        return documents
+    for item in mere:
+        say(f"--source {item['source']} prints the gateways of source {item['source']!r}, which are left out")
+    return [item for item in documents if item not in mere]
 
 
 def _write(folder: Path, texts: dict[str, str], *, force: bool) -> None:

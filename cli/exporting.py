@@ -8,7 +8,12 @@ from controlplane.core.secrets import MASK
 
 Value = dict[str, Any]  # Any: a document as the service shows it
 
-_SECRETS = {"providers": "api_key", "rules": "api_key", "keys": "key"}
+_SECRETS = {
+    "gateways": ("admin_key", "redis_url"),
+    "providers": ("api_key",),
+    "rules": ("api_key",),
+    "keys": ("key",),
+}
 _LOOKS_LIKE_A_REFERENCE = re.compile(r"\$\{(?=env:|file:)")
 
 
@@ -16,22 +21,23 @@ def as_file(document: Value, *, env: bool = False) -> str:
     """The text; with `env`, a reference to a variable stands for every stored secret."""
     written = _escaped(document)
     names = variables(document) if env else {}
-    for (section, name), variable in names.items():
+    for (section, name, field), variable in names.items():
         for item in written[section]:
             if item["name"] == name:
-                item[_SECRETS[section]] = f"${{env:{variable}}}"
+                item[field] = f"${{env:{variable}}}"
     return as_yaml(written) + "\n"
 
 
-def variables(document: Value) -> dict[tuple[str, str], str]:
-    """A variable for each stored secret, by section and name of what it belongs to."""
-    found: dict[tuple[str, str], str] = {}
-    for section, field in _SECRETS.items():
+def variables(document: Value) -> dict[tuple[str, str, str], str]:
+    """A variable for each stored secret, by section and name of what it belongs to, and its field."""
+    found: dict[tuple[str, str, str], str] = {}
+    for section, fields in _SECRETS.items():
         for item in document.get(section, ()):
-            if item.get(field) == MASK:
-                base = re.sub(r"[^A-Z0-9]", "_", f"{item['name']}_{field}".upper())
-                base = base if base[0].isalpha() else f"_{base}"
-                found[section, item["name"]] = _free(base, found.values())
+            for field in fields:
+                if item.get(field) == MASK:
+                    base = re.sub(r"[^A-Z0-9]", "_", f"{item['name']}_{field}".upper())
+                    base = base if base[0].isalpha() else f"_{base}"
+                    found[section, item["name"], field] = _free(base, found.values())
     return found
 
 

@@ -48,7 +48,8 @@ def import_(
     for note in found.notes:
         say(f"not carried over: {note}")
     if secrets_out is not None:
-        _keep(secrets_out, {names[place]: text for place, text in found.secrets.items()})
+        by_place = {(section, name): variable for (section, name, _), variable in names.items()}
+        _keep(secrets_out, {by_place[place]: text for place, text in found.secrets.items()})
     for name in names.values():
         say(f"set {name} before this is applied")
     head = "".join(f"# not carried over: {_line(str(note))}\n" for note in found.notes)

@@ -1,5 +1,6 @@
 """One file of a declaration: its values with every reference resolved, and what is wrong with them."""
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -16,9 +17,15 @@ from controlplane.core.secrets import MASK, is_gateway_reference
 from controlplane.core.spec import Document
 from controlplane.errors import InvalidSpec, Problem
 
-_SECRETS = {"providers": "api_key", "rules": "api_key", "keys": "key"}
+_SECRETS = {
+    "gateways": ("admin_key", "redis_url"),
+    "providers": ("api_key",),
+    "rules": ("api_key",),
+    "keys": ("key",),
+}
 _LITERAL = "write ${env:NAME} or ${file:PATH}, or allow it with --allow-literal-secrets"
 _MEND = "mend it"
+_REDIS_WITHOUT_PASSWORD = re.compile(r"rediss?://[^@/]+(/\d*)?")
 _LONG = 12
 """A text of this length that a reference stands for may be a secret, wherever it was put."""
 
@@ -147,7 +154,7 @@ class _Replacing:
     literal_secrets: bool
 
     def __call__(self, loc: Loc, value: str, mark: Mark) -> str:
-        secret = len(loc) == 3 and _SECRETS.get(str(loc[0])) == loc[2]
+        secret = len(loc) == 3 and loc[2] in _SECRETS.get(str(loc[0]), ())
         if secret and not self.literal_secrets and not _may_stand(value):
             self.part.complain(
                 Position.of(mark), Problem("", f"{loc[-1]} is written out in the file", _LITERAL)
@@ -165,4 +172,6 @@ class _Replacing:
 
 
 def _may_stand(text: str) -> bool:
-    return text == MASK or not text or is_gateway_reference(text) or has_reference(text)
+    if text == MASK or not text or is_gateway_reference(text) or has_reference(text):
+        return True
+    return _REDIS_WITHOUT_PASSWORD.fullmatch(text) is not None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.apply import AllowMassDelete, File, Literals, Prune
+from cli.apply import AllowLeftovers, AllowMassDelete, File, Literals, Prune
 from cli.session import say, settings
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ def plan(
     ] = None,
     prune: Prune = False,
     allow_mass_delete: AllowMassDelete = False,
+    allow_leftovers: AllowLeftovers = False,
     refresh: Annotated[
         bool, typer.Option("--refresh", help="Read every gateway now, for drift that is not known yet.")
     ] = False,
@@ -60,6 +61,7 @@ def plan(
     options = {
         "prune": prune,
         "allow_mass_delete": allow_mass_delete,
+        "allow_leftovers": allow_leftovers,
         "refresh": refresh,
         "validate_on_gateway": validate_on_gateway,
     }

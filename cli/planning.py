@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 Value = dict[str, Any]  # Any: a plan as the service shows it
 
 FORMAT_VERSION = 1
-_OPTIONS = ("prune", "allow_mass_delete", "refresh", "validate_on_gateway")
+_OPTIONS = ("prune", "allow_mass_delete", "allow_leftovers", "refresh", "validate_on_gateway")
 
 
 def plan_of(

@@ -51,10 +51,7 @@ class Gate:
         principal = await self._principal(connection)
         permission = needed(handler)
         if permission is None or not principal.may(permission):
-            raise Forbidden(
-                f"{principal.name} may not do this: it needs the permission {permission}",
-                remedy="ask an administrator; docs/access.md says which role may do what",
-            )
+            raise _forbidden(principal, permission)
         if principal.reach is not None:
             principal = replace(principal, reach=replace(principal.reach, refused=self._refused))
         connection.state.principal = principal
@@ -102,10 +99,23 @@ def _method(connection: ASGIConnection[Any, Any, Any, Any]) -> str:
     return str(connection.scope.get("method", ""))
 
 
+def _forbidden(principal: Principal, permission: Permission | None) -> Forbidden:
+    return Forbidden(
+        f"{principal.name} may not do this: it needs the permission {permission}",
+        remedy="ask an administrator; docs/access.md says which role may do what",
+    )
+
+
 def principal_of(request: AnyRequest) -> Principal:
     """Who is calling; the gate has let them in."""
     found: Principal = request.state.principal
     return found
+
+
+def must(request: AnyRequest, permission: Permission) -> None:
+    """Raises Forbidden for somebody who may not do what the request turns out to do."""
+    if not principal_of(request).may(permission):
+        raise _forbidden(principal_of(request), permission)
 
 
 def author_of(request: AnyRequest, *, source: str = "default", message: str = "") -> Author:

@@ -57,6 +57,7 @@ PLAN: Part = {
         options=_object(
             prune=_YES_OR_NO,
             allow_mass_delete=_YES_OR_NO,
+            allow_leftovers=_YES_OR_NO,
             refresh=_YES_OR_NO,
             validate_on_gateway=_YES_OR_NO,
         ),
@@ -76,6 +77,7 @@ PLAN: Part = {
 OPTIONS = {
     "prune": "remove what the document's source declared before and no longer does",
     "allow_mass_delete": "agree to a prune that removes at least 10 objects and over 30 % of its source",
+    "allow_leftovers": "agree to a prune of gateways whose objects then stay on them",
     "refresh": "read every gateway now, instead of only what is to be written",
     "validate_on_gateway": "ask every gateway whether it would take what is to be written",
 }

@@ -7,7 +7,7 @@ from controlplane.errors import Unavailable
 from controlplane.reconciler.planned import PlanOptions
 from controlplane.reconciler.planning import Planner
 
-FLAGS = ("prune", "allow_mass_delete", "refresh", "validate_on_gateway")
+FLAGS = ("prune", "allow_mass_delete", "allow_leftovers", "refresh", "validate_on_gateway")
 
 
 def planner_of(request: AnyRequest) -> Planner:

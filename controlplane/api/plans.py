@@ -8,7 +8,7 @@ from litestar import Response, Router, get, post
 from litestar.params import FromPath
 from pydantic import ValidationError
 
-from controlplane.api.access import author_of, needs, principal_of
+from controlplane.api.access import author_of, must, needs, principal_of
 from controlplane.api.bodies import LARGEST_DOCUMENT, AnyRequest, parse_object, read_body, read_json
 from controlplane.api.in_hand import in_hand
 from controlplane.api.known import DIGEST_HEADER, known_of, plan_known
@@ -114,6 +114,8 @@ async def _agreed(
 async def _apply(
     request: AnyRequest, document: Document, planned: Planned | None, *, dry_run: bool
 ) -> Applied:
+    if document.gateways or (planned and planned.wanted.gateways):
+        must(request, Permission.GATEWAYS)
     store = service_of(request).store
     author = author_of(request, source=document.source, message="apply")
     if planned is None:

@@ -21,25 +21,23 @@ _LIMITS = "limits"
 _LEFT_OUT_OF_WORDS = ("then", "mode", "strict", "time_zone")
 ANOTHER_SECRET = f"{MASK} (another secret)"
 
-Held = tuple[str, Secret | None] | None
-"""The name of a declaration's secret field, and the handle of what it holds."""
+Held = Mapping[str, Secret | None]
+"""The handles of what a declaration's secret fields hold, by the names of the fields."""
 
 
-def first_fields(spec: BaseModel, secret: Held) -> tuple[FieldChange, ...]:
+def first_fields(spec: BaseModel, secrets: Held) -> tuple[FieldChange, ...]:
     """The fields of a declaration that is new."""
     changes = [FieldChange(name, ABSENT, _text(value)) for name, value in _values(spec).items()]
-    if secret and secret[1] is not None:
-        changes.append(FieldChange(secret[0], ABSENT, str(secret[1])))
+    changes += [FieldChange(name, ABSENT, str(held)) for name, held in secrets.items() if held is not None]
     return tuple(changes)
 
 
 def spec_differences(before: BaseModel, after: BaseModel, old: Held, new: Held) -> tuple[FieldChange, ...]:
     """Every field in which a declaration changes."""
     changes = [*document_differences(_values(before), _values(after))]
-    if old and new and old[1] != new[1]:
-        was = str(old[1]) if old[1] is not None else ABSENT
-        now = str(new[1]) if new[1] is not None else ABSENT
-        changes.append(FieldChange(new[0], was, f"{now} (another secret)" if was == now else now))
+    for name in [name for name in new if name in old and old[name] != new[name]]:
+        was, now = (ABSENT if held is None else str(held) for held in (old[name], new[name]))
+        changes.append(FieldChange(name, was, f"{now} (another secret)" if was == now else now))
     return tuple(changes)
 
 

@@ -10,6 +10,7 @@ from pydantic import SecretStr
 from controlplane.core.comparing import first_fields, spec_differences
 from controlplane.core.desired import DesiredState, Key, Provider, Queue, Rule, Tenant, Tier, derived_id
 from controlplane.core.diff import Digest, FieldChange
+from controlplane.core.gateways import Gateway, GatewaySpec
 from controlplane.core.plan import Action
 from controlplane.core.problems import meant_by
 from controlplane.core.rules import RuleSpec
@@ -18,7 +19,7 @@ from controlplane.core.secrets import MASK, GatewaySecret, Secret, SecretRef, is
 from controlplane.core.spec import Document, KeySpec, ProviderSpec, QueueSpec, TenantSpec, TierSpec
 from controlplane.errors import Problem
 
-Item = Provider | Tenant | Queue | Key | Rule | Tier
+Item = Provider | Tenant | Queue | Key | Rule | Tier | Gateway
 T = TypeVar("T", bound=Item)
 _UNMADE = "made up when it is applied"
 _LOOKED_FOR = 20
@@ -51,6 +52,16 @@ class Wanted:
     protected: tuple[str, ...] = ()
     """What a prune would have removed, had it not been protected."""
 
+    @property
+    def gateways(self) -> Sequence[DeclaredChange]:
+        """The gateways that come, change or go."""
+        return [change for change in self.changes if change.kind == "gateway"]
+
+    @property
+    def of_queues(self) -> Sequence[DeclaredChange]:
+        """The changes of what gateways enforce."""
+        return [change for change in self.changes if change.kind != "gateway"]
+
 
 def declare(
     document: Document,
@@ -59,12 +70,15 @@ def declare(
     *,
     prune: bool = False,
     beside: DesiredState | None = None,
+    gateways: Mapping[str, Gateway] | None = None,
 ) -> Wanted:
     """Lay a document over the current state. With `prune`, what its source declares no longer goes.
 
-    `beside` has what the document may refer to and cannot change.
+    `beside` has what the document may refer to and cannot change; `gateways` are those that there are.
     """
     work = _Overlay(document.source, digest)
+    told = "gateways" in document.model_fields_set
+    work.lay("gateway", document.gateways, gateways or {}, work.gateway, prune=prune and told)
     state = DesiredState(
         current.revision,
         work.lay("provider", document.providers, current.providers, work.provider, prune=prune),
@@ -117,9 +131,19 @@ class _Overlay:
             return current
         return {name: item for name, item in current.items() if name not in gone} | made
 
+    def gateway(self, spec: GatewaySpec, before: Gateway | None) -> Gateway:
+        object_id = before.id if before else derived_id("gateway", spec.name)
+        kept = secrets_of(before) if before else {}
+        held = {
+            name: self._secret("gateway", spec.name, object_id, name, value, kept.get(name))
+            for name, value in (("admin_key", spec.admin_key), ("redis_url", spec.redis_url))
+        }
+        bare = spec.model_copy(update=dict.fromkeys(held))
+        return Gateway(object_id, bare, held["admin_key"], held["redis_url"], self._source)
+
     def provider(self, spec: ProviderSpec, before: Provider | None) -> Provider:
         object_id = before.id if before else derived_id("provider", spec.name)
-        secret = self._secret("provider", spec.name, object_id, "api_key", spec.api_key, before)
+        secret = self._secret("provider", spec.name, object_id, "api_key", spec.api_key, _held(before))
         bare = spec.model_copy(update={"api_key": None}) if spec.api_key else spec
         return Provider(object_id, bare, secret, self._source)
 
@@ -138,7 +162,7 @@ class _Overlay:
 
     def key(self, spec: KeySpec, before: Key | None) -> Key:
         object_id = before.id if before else derived_id("key", spec.name)
-        secret = self._secret("key", spec.name, object_id, "key", spec.key, before)
+        secret = self._secret("key", spec.name, object_id, "key", spec.key, _held(before))
         update = {
             "key": None,
             "queues": tuple(sorted(spec.queues)),
@@ -154,7 +178,7 @@ class _Overlay:
 
     def rule(self, spec: RuleSpec, before: Rule | None) -> Rule:
         object_id = before.id if before else derived_id("rule", spec.name)
-        secret = self._secret("rule", spec.name, object_id, "api_key", spec.api_key, before)
+        secret = self._secret("rule", spec.name, object_id, "api_key", spec.api_key, _held(before))
         bare = spec.model_copy(update={"api_key": None}) if spec.api_key else spec
         return Rule(object_id, bare, secret, self._source)
 
@@ -165,11 +189,10 @@ class _Overlay:
         object_id: UUID,
         place: str,
         value: SecretStr | None,
-        before: Provider | Key | Rule | None,
+        kept: Secret | None,
     ) -> Secret | None:
         """The handle of a secret; what is `***` or left out stays as it was."""
         text = value.get_secret_value() if value is not None else MASK
-        kept = before.secret if before else None
         if text == MASK:
             if value is not None and kept is None and kind != "key":
                 message = "`***` stands for a secret that is stored, and none is"
@@ -181,10 +204,10 @@ class _Overlay:
 
     def _changed(self, kind: str, before: Item | None, after: Item) -> None:
         if before is None:
-            fields = first_fields(after.spec, secret_of(after))
+            fields = first_fields(after.spec, secrets_of(after))
             self.changes.append(DeclaredChange(Action.CREATE, kind, after.spec.name, fields, None, after))
         else:
-            fields = spec_differences(before.spec, after.spec, secret_of(before), secret_of(after))
+            fields = spec_differences(before.spec, after.spec, secrets_of(before), secrets_of(after))
             self.changes.append(DeclaredChange(Action.UPDATE, kind, after.spec.name, fields, before, after))
 
     def _gone(self, kind: str, current: Mapping[str, T], declared: set[str]) -> set[str]:
@@ -211,14 +234,23 @@ class _Overlay:
 
 
 def _same(before: Item, after: Item) -> bool:
-    return before.spec == after.spec and secret_of(before) == secret_of(after)
+    return before.spec == after.spec and secrets_of(before) == secrets_of(after)
 
 
-def secret_of(item: Item) -> tuple[str, Secret | None] | None:
-    """The name of an item's secret field, and the handle of what it holds."""
-    if isinstance(item, Provider | Rule):
-        return "api_key", item.secret
-    return ("key", item.secret) if isinstance(item, Key) else None
+def _held(item: Provider | Key | Rule | None) -> Secret | None:
+    return item.secret if item else None
+
+
+def secrets_of(item: Item) -> Mapping[str, Secret | None]:
+    """The handles of what an item's secret fields hold, by the names of the fields."""
+    match item:
+        case Gateway():
+            return {"admin_key": item.admin_key, "redis_url": item.redis_url}
+        case Provider() | Rule():
+            return {"api_key": item.secret}
+        case Key():
+            return {"key": item.secret}
+    return {}
 
 
 def references(item: Item) -> Iterator[tuple[str, str, str]]:

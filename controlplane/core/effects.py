@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from controlplane.core.declaring import DeclaredChange
 from controlplane.core.desired import Key, Queue, Rule, Tier
+from controlplane.core.gateways import Gateway, GatewaySpec
 from controlplane.core.limits import Limit
 from controlplane.core.plan import Action
 from controlplane.core.rules import RuleAccess
@@ -29,6 +30,8 @@ def _warnings(change: DeclaredChange) -> Iterator[str]:
             yield from limit_changes("the limit", (), after.spec.limits)
         return
     yield from limit_changes("the limit", before.spec.limits, after.spec.limits)
+    if isinstance(before, Gateway) and isinstance(after, Gateway):
+        yield from _gateway(before.spec, after.spec)
     if isinstance(before, Queue) and isinstance(after, Queue):
         yield from _opens(before.spec, after.spec)
         yield from _leaves(before.spec, after.spec)
@@ -46,8 +49,17 @@ def _goes(change: DeclaredChange) -> Iterator[str]:
         yield "calls to this rule are answered 404 from then on"
     elif isinstance(change.before, Tier):
         yield from limit_changes("the limit", change.before.spec.limits, ())
+    elif change.kind == "gateway":
+        yield "what is on it stays there, and nobody looks after it"
     elif change.kind == "key":
         yield "calls with this key are answered 401 from then on"
+
+
+def _gateway(before: GatewaySpec, after: GatewaySpec) -> Iterator[str]:
+    if before.address != after.address:
+        yield "is another gateway from then on: what is on the old one stays there, and nobody looks after it"
+    if before.enabled and not after.enabled:
+        yield "leaves the gateway as it is from then on"
 
 
 def _opens(before: QueueSpec | None, after: QueueSpec) -> Iterator[str]:

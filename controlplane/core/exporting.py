@@ -4,17 +4,18 @@ from typing import Any
 from uuid import UUID
 
 from controlplane.core.desired import derived_id
+from controlplane.core.gateways import GatewaySpec
 from controlplane.core.rules import RuleSpec
 from controlplane.core.secrets import MASK
 from controlplane.core.spec import KeySpec, ProviderSpec, QueueSpec, TenantSpec, TierSpec
 
 Value = dict[str, Any]  # Any: a declaration as JSON
 
-_SECRETS = ("api_key", "key")
+_SECRETS = ("admin_key", "redis_url", "api_key", "key")
 
 
 def declaration_of(
-    spec: TierSpec | ProviderSpec | TenantSpec | QueueSpec | RuleSpec | KeySpec, object_id: UUID
+    spec: GatewaySpec | TierSpec | ProviderSpec | TenantSpec | QueueSpec | RuleSpec | KeySpec, object_id: UUID
 ) -> Value:
     """The declaration of one object, its fields in the order of the grammar.
 

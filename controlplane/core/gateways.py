@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field, SecretStr, StrictBool, StringConstra
 
 from controlplane.core.declared import Declared, Endpoint, Labels, Limits, unique
 from controlplane.core.platform import Platform
-from controlplane.core.secrets import MASK, Secret
+from controlplane.core.secrets import MASK, Secret, is_gateway_reference
 from controlplane.core.text import Name, SecretText
 
 
@@ -56,6 +56,8 @@ def _redis_url(value: SecretStr) -> SecretStr:
 def _header_text(value: SecretStr) -> SecretStr:
     if not re.fullmatch(r"[!-~]+", value.get_secret_value()):
         raise ValueError("must be visible ASCII characters, for it travels in an HTTP header")
+    if is_gateway_reference(value.get_secret_value()):
+        raise ValueError("is for the control plane, which cannot look up what a gateway would; write the key")
     return value
 
 
@@ -106,6 +108,8 @@ class GatewaySpec(Declared):
     name and the time of each call with a key, in batches."""
     enabled: StrictBool = True
     """False leaves the gateway as it is."""
+    protect: StrictBool = False
+    """Never removed by a prune."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -128,6 +132,11 @@ class GatewaySpec(Declared):
         """What stands above every tenant on it."""
         return Platform(self.limits, self.tiers)
 
+    @property
+    def address(self) -> tuple[GatewayKind, str | None, str | None]:
+        """What tells it from any other gateway, whatever it is called."""
+        return self.kind, self.admin_url, self.file
+
 
 @dataclass(frozen=True, slots=True)
 class Gateway:
@@ -137,4 +146,4 @@ class Gateway:
     spec: GatewaySpec
     admin_key: Secret | None
     redis_url: Secret | None
-    version: int
+    source: str = "default"

@@ -6,7 +6,7 @@ from typing import TypeVar, cast
 from uuid import UUID
 
 from controlplane.core.comparing import first_fields, spec_differences
-from controlplane.core.declaring import DeclaredChange, Item, Wanted, dangling, named, secret_of, still_used
+from controlplane.core.declaring import DeclaredChange, Item, Wanted, dangling, named, secrets_of, still_used
 from controlplane.core.desired import DesiredState, Key, Provider, Queue, Rule, Tenant, Tier
 from controlplane.core.diff import FieldChange
 from controlplane.core.plan import Action
@@ -71,7 +71,7 @@ def _change(kind: str, before: Item | None, after: Item | None) -> DeclaredChang
             return None
         return DeclaredChange(Action.DELETE, kind, before.spec.name, (), before, None)
     if before is None:
-        fields = first_fields(after.spec, secret_of(after))
+        fields = first_fields(after.spec, secrets_of(after))
         return DeclaredChange(Action.CREATE, kind, after.spec.name, fields, None, after)
     sides = ((before.spec.name, after.spec.name), (before.source, after.source))
     fields = tuple(
@@ -79,7 +79,7 @@ def _change(kind: str, before: Item | None, after: Item | None) -> DeclaredChang
         for name, (was, is_now) in zip(("name", "source"), sides, strict=True)
         if was != is_now
     )
-    fields += spec_differences(before.spec, after.spec, secret_of(before), secret_of(after))
+    fields += spec_differences(before.spec, after.spec, secrets_of(before), secrets_of(after))
     return DeclaredChange(Action.UPDATE, kind, after.spec.name, fields, before, after) if fields else None
 
 

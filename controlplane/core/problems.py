@@ -17,7 +17,7 @@ from controlplane.core.text import NAME_PATTERN, visible
 from controlplane.errors import Problem
 
 _NAME = re.compile(NAME_PATTERN)
-NAMED = ("tiers", "providers", "tenants", "queues", "rules", "keys")
+NAMED = ("gateways", "tiers", "providers", "tenants", "queues", "rules", "keys")
 _QUOTED = re.compile("'([^']*)'")
 _CHOICES = ("enum", "literal_error")
 _ANY_REMEDY = "change it so that this holds"

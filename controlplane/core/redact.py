@@ -13,7 +13,8 @@ SHORTEST = 6
 
 def secrets_of(document: Document) -> Iterator[str]:
     """The plain text of every secret that a document declares."""
-    held = [provider.api_key for provider in document.providers]
+    held = [secret for each in document.gateways for secret in (each.admin_key, each.redis_url)]
+    held += [provider.api_key for provider in document.providers]
     held += [rule.api_key for rule in document.rules]
     held += [key.key for key in document.keys]
     for value in held:

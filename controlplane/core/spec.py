@@ -1,4 +1,4 @@
-"""What users declare: tiers, providers, tenants, queues with their members, rules, and keys.
+"""What users declare: gateways, tiers, providers, tenants, queues with their members, rules, and keys.
 
 One grammar for YAML, REST and the dashboard. A secret is plain text only here, on its way in; the
 store seals it, and everything behind the store sees a handle (`controlplane.core.desired`).
@@ -13,6 +13,7 @@ from pydantic import AwareDatetime, Field, StrictBool, model_validator
 from controlplane.core.chain import Plugins
 from controlplane.core.claims import ATTRIBUTES, Claims
 from controlplane.core.declared import Declared, Endpoint, Labels, Limits, own_name, unique
+from controlplane.core.gateways import GatewaySpec
 from controlplane.core.guards import Guards
 from controlplane.core.rules import RuleSpec
 from controlplane.core.text import ApiKey, HeaderName, ModelName, Name, SecretText, Text
@@ -250,6 +251,8 @@ class Document(Declared):
     version: Annotated[int, Field(ge=1, le=1, strict=True)] = 1
     source: Name = "default"
     """Who owns what this file declares; a prune never crosses it."""
+    gateways: tuple[GatewaySpec, ...] = ()
+    """Where all of it is enforced. A file without this says nothing of gateways, also not in a prune."""
     tiers: tuple[TierSpec, ...] = ()
     providers: tuple[ProviderSpec, ...] = ()
     tenants: tuple[TenantSpec, ...] = ()
@@ -267,6 +270,7 @@ class Document(Declared):
 
     @model_validator(mode="after")
     def _unique_names(self) -> Self:
+        unique([item.name for item in self.gateways], "the gateway")
         unique([item.name for item in self.tiers], "the tier")
         unique([item.name for item in self.providers], "the provider")
         unique([item.name for item in self.tenants], "the tenant")

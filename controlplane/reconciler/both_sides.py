@@ -28,9 +28,11 @@ class BothSides:
         return {key: applied[key] for key in keys & applied.keys()}
 
 
-def compiled_whole(current: DesiredState, wanted: Wanted, compile_state: Compile) -> BothSides:
-    """Everything there is."""
-    after = compile_state(wanted.state)
+def compiled_whole(
+    current: DesiredState, wanted: Wanted, compile_state: Compile, compile_after: Compile | None = None
+) -> BothSides:
+    """Everything there is; `compile_after` is for a gateway that changes as well."""
+    after = (compile_after or compile_state)(wanted.state)
     return BothSides(compile_state(current) if wanted.changes else after, after)
 
 

@@ -1,6 +1,6 @@
 """What stands against a plan, and what of a document somebody may declare at all."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from controlplane.core import selection
 from controlplane.core.above import Above
@@ -8,6 +8,7 @@ from controlplane.core.access import Reach
 from controlplane.core.declaring import Wanted, named
 from controlplane.core.desired import DesiredState
 from controlplane.core.forwarding import rule_problems
+from controlplane.core.gateways import Gateway
 from controlplane.core.plan import Action
 from controlplane.core.reached import KINDS, Reached
 from controlplane.core.safety import Refusal, prune_refusals
@@ -22,6 +23,8 @@ from controlplane.store.writes import name_taken
 
 def own_document(document: Document, theirs: Reached, reach: Reach) -> Document:
     """The document as they may declare it. Raises Forbidden, InvalidSpec, and Conflict for taken names."""
+    for gateway in document.gateways:
+        writable(Kind.GATEWAY, reach, gateway)
     parts: dict[str, tuple[Spec, ...]] = {}
     for kind in KINDS:
         specs = tuple(writable(Kind(kind), reach, spec) for spec in getattr(document, f"{kind}s"))
@@ -43,12 +46,17 @@ def homeless(wanted: Wanted, theirs: Reached, reach: Reach) -> Iterator[Problem]
 
 
 def pruned(
-    document: Document, current: DesiredState, wanted: Wanted, options: PlanOptions
+    document: Document,
+    current: DesiredState,
+    wanted: Wanted,
+    options: PlanOptions,
+    gateways: Mapping[str, Gateway] | None = None,
 ) -> tuple[Refusal, ...]:
     if not options.prune:
         return ()
-    owned = sum(item.source == document.source for kind in KINDS for item in named(current, kind).values())
-    declared = sum(len(getattr(document, f"{kind}s")) for kind in KINDS)
+    every = (*(named(current, kind) for kind in KINDS), gateways or {})
+    owned = sum(item.source == document.source for items in every for item in items.values())
+    declared = len(document.gateways) + sum(len(getattr(document, f"{kind}s")) for kind in KINDS)
     deletes = [str(change) for change in wanted.changes if change.action is Action.DELETE]
     return prune_refusals(
         document.source,
@@ -61,7 +69,11 @@ def pruned(
 
 def unenforced(wanted: Wanted, gateways: Sequence[GatewayRecord]) -> tuple[Problem, ...]:
     """What no gateway would enforce of the objects that change."""
-    changed = {(f"{change.kind}s", change.name) for change in wanted.changes if change.after}
+    changed = {
+        (f"{change.kind}s", change.name)
+        for change in wanted.changes
+        if change.after and change.kind != "gateway"  # what it is to enforce stands in its own plan
+    }
     if not changed:
         return ()
     above = Above(wanted.state)

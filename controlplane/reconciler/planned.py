@@ -27,6 +27,8 @@ class PlanOptions:
     prune: bool = False
     """Remove what the document's source declared before and no longer does."""
     allow_mass_delete: bool = False
+    allow_leftovers: bool = False
+    """Let a prune take gateways out that still hold our objects, which stay on them."""
     refresh: bool = False
     """Read every gateway now, instead of only what is to be written."""
     validate_on_gateway: bool = False

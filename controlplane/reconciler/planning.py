@@ -5,7 +5,8 @@
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -17,7 +18,9 @@ from controlplane.core.compiled import Compiled, report_of
 from controlplane.core.declaring import Wanted, declare
 from controlplane.core.desired import DesiredState
 from controlplane.core.diff import Digest, LiveObject
+from controlplane.core.gateways import GatewaySpec
 from controlplane.core.going_back import go_back
+from controlplane.core.memory import Memory
 from controlplane.core.objects import ObjectKey
 from controlplane.core.reached import reached
 from controlplane.core.report import owner_report
@@ -26,11 +29,12 @@ from controlplane.core.selection import served_nowhere
 from controlplane.core.spec import Document
 from controlplane.core.verdicts import GatewaySteps, ObjectStep, ThreeWay, recorded
 from controlplane.errors import GatewayRefused, GatewayUnavailable, InvalidSpec, PreconditionFailed
-from controlplane.reconciler.both_sides import compiled_part, compiled_whole
+from controlplane.reconciler.both_sides import Compile, compiled_part, compiled_whole
 from controlplane.reconciler.passes import GatewayPass
 from controlplane.reconciler.plan_checks import homeless, own_document, pruned, refused, unenforced
 from controlplane.reconciler.planned import GatewayPlan, Planned, PlanOptions, Serves, everything, told
 from controlplane.reconciler.service import MakePass
+from controlplane.reconciler.turns import Turn, leftovers, limit_problems, turns
 from controlplane.reconciler.validating import validated
 from controlplane.store.reconciling import GatewayRecord, ReconcilingStore
 from controlplane.store.records import GatewayStatus
@@ -61,13 +65,16 @@ class Planner:
         current = await self._store.desired()
         if reach is not None:
             return await self._plan_within(document, current, options, reach)
-        wanted = await asyncio.to_thread(declare, document, current, self.digest, prune=options.prune)
+        gateways = await self._store.declared_gateways() if "gateways" in document.model_fields_set else {}
+        wanted = await asyncio.to_thread(
+            declare, document, current, self.digest, prune=options.prune, gateways=gateways
+        )
+        refusals = pruned(document, current, wanted, options, gateways)
+        if not options.allow_leftovers:
+            refusals += await leftovers(self._store, wanted)
+        texts = {spec.name: spec for spec in document.gateways}
         return await self.compare(
-            current,
-            wanted,
-            options,
-            source=document.source,
-            refusals=pruned(document, current, wanted, options),
+            current, wanted, options, source=document.source, refusals=refusals, texts=texts
         )
 
     async def again(self, revision: int, source: str, options: PlanOptions) -> Planned | None:
@@ -120,15 +127,23 @@ class Planner:
         source: str = "",
         refusals: Sequence[Refusal] = (),
         serves: Serves = everything,
+        texts: Mapping[str, GatewaySpec] | None = None,
     ) -> Planned:
-        """What it takes to come from one state to another; `serves` says which objects are told of."""
-        every = await self._store.gateways()
-        records = [record for record in every if record.trouble is None]
-        problems = (*wanted.problems, *unenforced(wanted, records))
+        """What it takes to come from one state to another; `serves` says which objects are told of.
+
+        `texts` has the declarations of gateways with their secrets, by name.
+        """
+        every = turns(self._store, await self._store.gateways(), wanted, texts or {})
+        usable = [turn for turn in every if turn.then.trouble is None]
+        problems = (
+            *wanted.problems,
+            *unenforced(wanted, [turn.then for turn in usable]),
+            *limit_problems(wanted, usable),
+        )
         if problems:
             raise InvalidSpec("the document cannot be accepted", problems=problems)
         moment = datetime.fromtimestamp(self._clock.now(), UTC)
-        made = await self._gateways(records, current, wanted, options, moment)
+        made = await self._gateways(usable, current, wanted, options, moment)
         gateways = tuple(told(plan, serves) for plan, _ in made)
         stopped = (*wanted.refusals, *refusals, *refused(gateways))
         sides = [after for _, after in made if after is not None]
@@ -137,18 +152,19 @@ class Planner:
         told_of = {line.path for line in lines}
         spanning = (line for line in owner_report(wanted.changes if sides else ()))
         lines += tuple(line for line in spanning if line.path not in told_of)
-        alone = served_nowhere(wanted.state, [record.site for record in every])
+        alone = served_nowhere(wanted.state, [turn.then.site for turn in every])
         alone = {name: labels for name, labels in alone.items() if serves(f"queue {name}")}
         return Planned(source, options, moment, wanted, stopped, gateways, lines, alone)
 
     async def stands(self, plan: Planned) -> bool:
         """Whether the same plan would be made now: nothing was declared, and others did nothing more."""
         current = await self._store.desired()
-        if current.revision != plan.revision:
+        if current.revision != plan.revision or plan.wanted.gateways:
             return False
-        records = [record for record in await self._store.gateways() if record.trouble is None]
+        every = turns(self._store, await self._store.gateways(), plan.wanted, {})
+        usable = [turn for turn in every if turn.then.trouble is None]
         moment = datetime.fromtimestamp(self._clock.now(), UTC)
-        made = [each for each, _ in await self._gateways(records, current, plan.wanted, plan.options, moment)]
+        made = [each for each, _ in await self._gateways(usable, current, plan.wanted, plan.options, moment)]
         now = [(each.name, each.of_others()) for each in made]
         return not refused(made) and now == [(each.name, each.of_others()) for each in plan.gateways]
 
@@ -158,39 +174,35 @@ class Planner:
 
     async def _gateways(
         self,
-        records: Sequence[GatewayRecord],
+        every: Sequence[Turn],
         current: DesiredState,
         wanted: Wanted,
         options: PlanOptions,
         moment: datetime,
     ) -> list[tuple[GatewayPlan, Compiled | None]]:
-        made = (self._gateway(record, current, wanted, options, moment) for record in records)
+        made = (self._gateway(turn, current, wanted, options, moment) for turn in every)
         return await asyncio.gather(*made)
 
     async def _gateway(
-        self,
-        record: GatewayRecord,
-        current: DesiredState,
-        wanted: Wanted,
-        options: PlanOptions,
-        moment: datetime,
+        self, turn: Turn, current: DesiredState, wanted: Wanted, options: PlanOptions, moment: datetime
     ) -> tuple[GatewayPlan, Compiled | None]:
+        if turn.now is None or turn.unseen:
+            return await self._unseen(turn, wanted, options, moment)
+        record = turn.now
         status = await self._store.status(record.id)
-        calm = status.state in _CALM and status.applied_revision >= current.revision
+        calm = turn.stays and status.state in _CALM and status.applied_revision >= current.revision
         if calm and not wanted.changes and not options.refresh:
             return GatewayPlan(record.name, status, GatewaySteps(await self._recorded(record))), None
         orders = await self._store.orders(record.id)
-        work = self._make_pass(record, lambda: False)
-        try:
-            compile_part = partial(
-                work.compiler.compile, moment=moment, abilities=record.abilities, memory=work.memory
-            )
+        compile_after = None if turn.stays else await self._compile_alone(turn.then, moment)
+        async with self._working(record) as work:
+            compile_part = _compile(work, record, moment, work.memory)
             made = None
             if calm and not options.refresh:
-                part = part_of(current, wanted.state, wanted.changes)
+                part = part_of(current, wanted.state, wanted.of_queues)
                 made = await asyncio.to_thread(compiled_part, part, compile_part) if part else None
             if made is None:
-                made = await asyncio.to_thread(compiled_whole, current, wanted, compile_part)
+                made = await asyncio.to_thread(compiled_whole, current, wanted, compile_part, compile_after)
             before, after = made.before, made.after
             sides = ThreeWay(
                 {item.key: item for item in before.objects},
@@ -201,6 +213,32 @@ class Planner:
                 adopted=orders.adopted,
             )
             return await self._judged(record, status, work, sides, after, options), after
+
+    async def _unseen(
+        self, turn: Turn, wanted: Wanted, options: PlanOptions, moment: datetime
+    ) -> tuple[GatewayPlan, Compiled]:
+        """What a gateway would get that must not be asked yet."""
+        status = await self._store.status(turn.then.id)
+        async with self._working(turn.then) as work:
+            compile_then = await self._compile_alone(turn.then, moment)
+            after = await asyncio.to_thread(compile_then, wanted.state)
+            sides = ThreeWay({}, {item.key: item for item in after.objects}, {}, work.owner, work.digest)
+        steps, why = sides.judge(sides.after), turn.unseen
+        unvalidated = why if options.validate_on_gateway else None
+        made = GatewayPlan(turn.then.name, status, steps, trouble=why, problems=after.problems)
+        return replace(made, unvalidated=unvalidated), after
+
+    async def _compile_alone(self, record: GatewayRecord, moment: datetime) -> Compile:
+        """What compiles for a gateway that is not declared so yet, and leaves nothing in a memory."""
+        async with self._working(record) as work:
+            return _compile(work, record, moment, Memory())
+
+    @asynccontextmanager
+    async def _working(self, record: GatewayRecord) -> AsyncIterator[GatewayPass]:
+        """A pass over the gateway that writes nothing."""
+        work = self._make_pass(record, lambda: False)
+        try:
+            yield work
         finally:
             await work.gateway.close()
 
@@ -233,6 +271,10 @@ class Planner:
         """The drift that stands, as the last look at the whole gateway found it."""
         found = await self._store.standing_drift(record.id)
         return tuple(recorded(item.key, item.declared_by, item.changes, item.hash) for item in found)
+
+
+def _compile(work: GatewayPass, record: GatewayRecord, moment: datetime, memory: Memory) -> Compile:
+    return partial(work.compiler.compile, moment=moment, abilities=record.abilities, memory=memory)
 
 
 async def _look(

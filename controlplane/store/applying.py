@@ -157,6 +157,8 @@ async def _remove(change: Change, source: str, deletes: Sequence[tuple[Kind, str
 
 def _sections(document: Document) -> list[tuple[Kind, tuple[Spec, ...]]]:
     return [
+        # Before everything that they are to enforce: what they can do decides what may be declared.
+        (Kind.GATEWAY, document.gateways),
         (Kind.TIER, document.tiers),
         (Kind.TENANT, document.tenants),
         (Kind.PROVIDER, document.providers),
@@ -184,7 +186,8 @@ def _differing(change: Change, kind: Kind, spec: Spec, before: Row | None) -> li
 def rows_document(kind: Kind, spec: Spec) -> documents.Document:
     """The document as a row gives it back: lists that are kept in tables are always there."""
     document = documents.document_of(kind, spec)
-    document.setdefault("limits", [])
+    if kind is not Kind.GATEWAY:
+        document.setdefault("limits", [])
     if isinstance(spec, KeySpec):
         document["queues"] = sorted(spec.queues)
         document["providers"] = sorted(spec.providers)

@@ -3,11 +3,12 @@
 from controlplane.core.gateways import GatewaySpec
 from controlplane.errors import NotFound
 from controlplane.settings import Settings
+from controlplane.store.gateways import SETTINGS
 from controlplane.store.records import Author, Kind
 from controlplane.store.store import Store
 
 DEFAULT_GATEWAY = "default"
-_AUTHOR = Author("system", message="gateway of the settings", source="sluice")
+_AUTHOR = Author("system", message="gateway of the settings", source=SETTINGS)
 
 
 async def ensure_default_gateway(store: Store, settings: Settings) -> None:

@@ -7,6 +7,9 @@ from controlplane.core.abilities import OURS, Abilities
 from controlplane.core.selection import Site
 from controlplane.store.database import Connection
 
+SETTINGS = "sluice"
+"""The source of the gateway that comes from the settings; no file has it."""
+
 
 async def known_sites(connection: Connection) -> Sequence[Site]:
     """Every enabled gateway. One that has not been asked yet may be able to do anything."""

@@ -11,11 +11,11 @@ from controlplane.core.abilities import OURS, Abilities
 from controlplane.core.contexts import CounterStore
 from controlplane.core.desired import DesiredState
 from controlplane.core.diff import FieldChange
-from controlplane.core.gateways import Drift, GatewayKind, GatewaySpec
+from controlplane.core.gateways import Drift, Gateway, GatewayKind, GatewaySpec
 from controlplane.core.objects import Kind as ObjectKind
 from controlplane.core.objects import ObjectKey
 from controlplane.core.platform import NO_PLATFORM, Platform
-from controlplane.core.secrets import SecretRef
+from controlplane.core.secrets import MASK, SecretRef
 from controlplane.core.selection import Site
 from controlplane.core.uses import USES
 from controlplane.core.validation import VALIDATION
@@ -31,6 +31,8 @@ from controlplane.store.rows import Row
 from controlplane.store.seal import Sealer
 from controlplane.store.standing import gateway_status
 
+_UNSTORED = -1
+"""The version of what is not declared yet."""
 _REDIS_PASSWORD = "redis_password"  # noqa: S105 - the name of a field
 
 
@@ -123,6 +125,27 @@ class ReconcilingStore:
             for record in records
         ]
 
+    async def declared_gateways(self) -> Mapping[str, Gateway]:
+        """Every gateway as it is declared, by name; those that are switched off as well."""
+        async with self._database.connection() as connection:
+            found = await rows.fetch(connection, Kind.GATEWAY, "true")
+        return {row.name: _gateway(row) for row in found}
+
+    def as_declared(
+        self, gateway: Gateway, texts: GatewaySpec | None, now: GatewayRecord | None
+    ) -> GatewayRecord:
+        """A gateway as it would be used if it were declared so; without its Admin API's key.
+
+        `texts` has the secrets that come with the declaration; what it leaves out stays as it is now.
+        """
+        spec, url = gateway.spec, texts.redis_url if texts else None
+        counters = now.counters if now else CounterStore()
+        if url is not None and url.get_secret_value() != MASK:
+            counters = self._counters(gateway.id, url.get_secret_value())
+        row = (gateway.id, spec.name, spec.admin_url or "", "", counters, _UNSTORED)
+        record = _filled(GatewayRecord(*row), spec)
+        return replace(record, abilities=now.abilities) if now else record
+
     def _record(self, row: Row, spec: Spec) -> GatewayRecord:
         declared = cast(GatewaySpec, spec)
         url = declared.admin_url or ""
@@ -137,15 +160,7 @@ class ReconcilingStore:
                 labels=declared.labels,
             )
         admin_key = texts.get("admin_key", "")
-        return GatewayRecord(
-            *(row.id, row.name, url, admin_key, counters, row.version, declared.drift),
-            platform=declared.platform,
-            labels=declared.labels,
-            kind=declared.kind,
-            plugins=declared.plugins,
-            file=declared.file,
-            last_used=declared.last_used,
-        )
+        return _filled(GatewayRecord(row.id, row.name, url, admin_key, counters, row.version), declared)
 
     async def unseal(self, names: Iterable[str]) -> Mapping[str, str]:
         """The texts of secrets, by the names of their handles; one that cannot be read is left out."""
@@ -290,6 +305,26 @@ class ReconcilingStore:
             password=SecretRef(name, self._sealer.fingerprint(password)) if password else None,
             tls=parts.scheme == "rediss",
         )
+
+
+def _filled(record: GatewayRecord, spec: GatewaySpec) -> GatewayRecord:
+    """The record with everything of the declaration that is neither an address nor a secret."""
+    return replace(
+        record,
+        drift=spec.drift,
+        platform=spec.platform,
+        labels=spec.labels,
+        kind=spec.kind,
+        plugins=spec.plugins,
+        file=spec.file,
+        last_used=spec.last_used,
+    )
+
+
+def _gateway(row: Row) -> Gateway:
+    spec = cast(GatewaySpec, documents.bare_spec_of(Kind.GATEWAY, row.document, row.id))
+    held = [documents.handle(Kind.GATEWAY, row.id, name, row.secrets) for name in Kind.GATEWAY.secret_fields]
+    return Gateway(row.id, spec, held[0], held[1], row.source)
 
 
 _DELETE_OBJECTS = """

@@ -80,7 +80,8 @@ async def test_each_source_has_a_file_of_its_own(ctl: Ctl, file: File, tmp_path:
     assert "several sources declare something: others, team" in err
     folder = tmp_path / "exported"
     assert (await ctl("export", "--folder", str(folder)))[0] == ExitCode.OK
-    assert sorted(path.name for path in folder.iterdir()) == ["others.yaml", "team.yaml"]
+    assert sorted(path.name for path in folder.iterdir()) == ["default.yaml", "others.yaml", "team.yaml"]
+    assert "gateways:" in (folder / "default.yaml").read_text()
     for path in folder.iterdir():
         assert (await ctl("plan", "-f", str(path), "--prune"))[0] == ExitCode.OK
     code, _, err = await ctl("export", "--folder", str(folder))
@@ -90,6 +91,8 @@ async def test_each_source_has_a_file_of_its_own(ctl: Ctl, file: File, tmp_path:
 
 
 async def test_an_empty_system_exports_no_file(ctl: Ctl, world: World) -> None:
+    async with world.api() as api:
+        (await api.delete("/api/v1/gateways/edge")).raise_for_status()
     code, out, err = await ctl("export")
     assert (code, out) == (ExitCode.ERROR, "")
     assert "nothing is declared" in err

@@ -28,7 +28,7 @@ def test_an_unknown_field_like_no_other_is_answered_with_all_known_ones() -> Non
     found = problems(Document, {"zzz": 1})
     assert (
         found["zzz"].remedy
-        == "remove it; known are keys, providers, queues, rules, source, tenants, tiers, version"
+        == "remove it; known are gateways, keys, providers, queues, rules, source, tenants, tiers, version"
     )
 
 
