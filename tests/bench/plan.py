@@ -3,12 +3,14 @@
 Against an Admin API on this machine that takes 5 ms for a write: the first apply beside the bare writes at
 the best concurrency, a plan that finds nothing to do, one change, a pass that finds nothing changed, and the
 memory of the service.
-`make bench-plan SIZES="1000 3000"` measures other sizes.
+`make bench-plan SIZES="1000 3000"` measures other sizes. With SLUICE_TEST_APISIX_ADMIN_URL and
+SLUICE_TEST_APISIX_ADMIN_KEY it measures against that gateway instead, and removes there what it made.
 """
 
 import asyncio
 import json
 import math
+import os
 import subprocess
 import sys
 import tempfile
@@ -48,6 +50,14 @@ SECRETS = {"provider/openai-main": "sk-bench"}
 _PATIENCE_S = 900
 
 # Any: documents as users write them.
+
+
+@dataclass(frozen=True)
+class Target:
+    """The Admin API that is written to."""
+
+    url: str
+    key: str = "bench"
 
 
 @dataclass(frozen=True)
@@ -96,7 +106,8 @@ async def measure(queues: int, folder: Path) -> Found:
         few = document(min(queues, 1000))
         bare_s = await bare_writes(few) * objects
         httpx_s = await bare_writes(few, by_httpx=True) * objects
-        return await asyncio.to_thread(_measure, queues, folder, port, objects, bare_s, httpx_s)
+        target = Target(f"http://127.0.0.1:{port}")
+        return await asyncio.to_thread(measured, queues, folder, target, objects, bare_s, httpx_s)
 
 
 async def bare_writes(values: dict[str, Any], *, by_httpx: bool = False) -> float:
@@ -121,15 +132,16 @@ async def bare_writes(values: dict[str, Any], *, by_httpx: bool = False) -> floa
     return best
 
 
-def _measure(queues: int, folder: Path, port: int, objects: int, bare_s: float, httpx_s: float) -> Found:
+def measured(queues: int, folder: Path, target: Target, objects: int, bare_s: float, httpx_s: float) -> Found:
+    """What `ctl` and the service need, on a stack of their own before this Admin API."""
     file = folder / "queues.yaml"
     file.write_text(json.dumps(document(queues), indent=1))
-    with _stack(folder / "home", port) as stack:
+    with _stack(folder / "home", target) as stack:
         arguments = ("apply", "-f", str(file), "--yes", "--timeout", str(_PATIENCE_S))
         apply_s = _timed(stack, *arguments)
         first_s = _timed(stack, "plan", "-f", str(file))
         no_op_s = sorted(_timed(stack, "plan", "-f", str(file)) for _ in range(NO_OPS))[NO_OPS // 2]
-        change_ms = _change(stack, port)
+        change_ms = _change(stack, target)
         pass_ms, look_ms = asyncio.run(_passes(stack))
         process = psutil.Process(stack.part("service").pid or 0)
         service = max([process, *process.children(recursive=True)], key=lambda one: one.memory_info().rss)
@@ -148,7 +160,7 @@ def _measure(queues: int, folder: Path, port: int, objects: int, bare_s: float, 
         )
 
 
-def _change(stack: StackProcess, port: int) -> float:
+def _change(stack: StackProcess, target: Target) -> float:
     """Milliseconds from a REST write of a queue's limit to the change at the gateway; the median."""
     times = []
     api = httpx.Client(
@@ -156,7 +168,8 @@ def _change(stack: StackProcess, port: int) -> float:
         headers={"Authorization": f"Bearer {stack.secret('admin-token')}"},
         timeout=60,
     )
-    gateway = httpx.Client(base_url=f"http://127.0.0.1:{port}/apisix/admin", timeout=60)
+    headers = {"X-API-KEY": target.key}
+    gateway = httpx.Client(base_url=f"{target.url}/apisix/admin", headers=headers, timeout=60)
     with api, gateway:
         for number in range(CHANGES):
             limit = {"tokens": 1000 + number, "per": "1h"}
@@ -211,10 +224,10 @@ def _timed(stack: StackProcess, *arguments: str) -> float:
 
 
 @contextmanager
-def _stack(home: Path, port: int) -> Iterator[StackProcess]:
+def _stack(home: Path, target: Target) -> Iterator[StackProcess]:
     stack = StackProcess.at(home)
-    stack.environ["SLUICE_GATEWAY_ADMIN_URL"] = f"http://127.0.0.1:{port}"
-    stack.environ["SLUICE_GATEWAY_ADMIN_KEY"] = "bench"
+    stack.environ["SLUICE_GATEWAY_ADMIN_URL"] = target.url
+    stack.environ["SLUICE_GATEWAY_ADMIN_KEY"] = target.key
     up = ctl(stack.environ, "up", "-d")
     if up.returncode:
         raise SystemExit(up.stderr)
@@ -256,4 +269,10 @@ def main(sizes: Sequence[int]) -> None:
 
 
 if __name__ == "__main__":
-    main([int(size) for size in sys.argv[1:]] or SIZES)
+    given = [int(size) for size in sys.argv[1:]]
+    if real := os.environ.get("SLUICE_TEST_APISIX_ADMIN_URL"):
+        from tests.bench.real_apisix import measure_real
+
+        measure_real(Target(real, os.environ["SLUICE_TEST_APISIX_ADMIN_KEY"]), given or SIZES[:1])
+    else:
+        main(given or SIZES)
