@@ -4,7 +4,7 @@ from typing import Any
 
 from controlplane.fallback.counters.redis_cluster import ClusterAddress
 from controlplane.fallback.counters.redis_connection import RedisAddress
-from controlplane.fallback.counters.redis_hub import Client, RedisHub
+from controlplane.fallback.counters.redis_hub import Address, Client, RedisHub
 from controlplane.fallback.counters.redis_sentinel import SentinelAddress
 
 Schema = dict[str, Any]
@@ -81,14 +81,26 @@ def by_policy(schema: Schema, *, sentinel: bool = True, extra: Schema | None = N
     return {**schema, "if": _policy("redis"), "then": redis, "else": other}
 
 
-def policy_problem(conf: dict[str, Any]) -> str | None:
-    """Which policy is not to be had here, or None."""
-    policy = conf.get("policy", "local")
-    return None if policy in ("local", "redis") else f"policy {policy} is not supported by this gateway"
+def address_of(conf: dict[str, Any]) -> Address | None:
+    """Where a configuration counts; None is this process."""
+    match conf["policy"]:
+        case "redis":
+            return _server_of(conf)
+        case "redis-cluster":
+            return _cluster_of(conf)
+        case "redis-sentinel":
+            return _sentinel_of(conf)
+        case _:
+            return None
 
 
-def address_of(conf: dict[str, Any]) -> RedisAddress:
-    """The Redis of a configuration whose policy is `redis`."""
+def client_of(conf: dict[str, Any], hub: RedisHub) -> Client | None:
+    """The client of where a configuration counts; None is this process."""
+    address = address_of(conf)
+    return hub.client(address) if address is not None else None
+
+
+def _server_of(conf: dict[str, Any]) -> RedisAddress:
     return RedisAddress(
         host=conf["redis_host"],
         port=conf.get("redis_port", 6379),
@@ -99,19 +111,6 @@ def address_of(conf: dict[str, Any]) -> RedisAddress:
         tls=conf.get("redis_ssl", False),
         verify=conf.get("redis_ssl_verify", False),
     )
-
-
-def client_of(conf: dict[str, Any], hub: RedisHub) -> Client | None:
-    """Where a configuration counts; None is this process."""
-    match conf["policy"]:
-        case "redis":
-            return hub.client(address_of(conf))
-        case "redis-cluster":
-            return hub.client(_cluster_of(conf))
-        case "redis-sentinel":
-            return hub.client(_sentinel_of(conf))
-        case _:
-            return None
 
 
 def _cluster_of(conf: dict[str, Any]) -> ClusterAddress:

@@ -19,7 +19,7 @@ from controlplane.fallback.budgets.held import LEASE_S, Held, Holder
 from controlplane.fallback.budgets.sizes import Counted, NoUpperBound, Sizes, sizes_of
 from controlplane.fallback.llm.call import Call
 from controlplane.fallback.llm.members import Member
-from controlplane.fallback.plugins.redis_options import SECRETS, address_of, policy_problem
+from controlplane.fallback.plugins.redis_options import SECRETS, address_of
 from controlplane.fallback.runtime.context import Context, Reply
 from controlplane.fallback.runtime.owner import Owner
 from controlplane.fallback.runtime.plugin import Conf, Outcome, Plugin, Schema, Services
@@ -40,7 +40,9 @@ class TokenBudget(Plugin):
 
     @classmethod
     def problem(cls, conf: Conf, services: Services) -> str | None:
-        return policy_problem(conf) or configuration_problem(conf)
+        if conf["policy"] == "redis-sentinel" and conf.get("redis_role") == "slave":
+            return "redis_role slave takes no writes: nothing can be counted there"
+        return configuration_problem(conf)
 
     def __init__(self, conf: Conf, owner: Owner, services: Services) -> None:
         super().__init__(conf, owner, services)
@@ -49,7 +51,7 @@ class TokenBudget(Plugin):
         self._falls_back = {budget.limit: budget.falls_back for budget in self._budgets}
         self._headers = {budget.limit: header_names(number) for number, budget in enumerate(self._budgets, 1)}
         self._by_member: dict[str | None, Counted] = {}
-        self._limiter = services.limiters.of(address_of(conf) if conf["policy"] == "redis" else None)
+        self._limiter = services.limiters.of(address_of(conf))
         self._holder = Holder(self._limiter, services.spawn)
         self._estimator = services.limiters.estimator
         self._cap: int | None = conf.get("output_cap")

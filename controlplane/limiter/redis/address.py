@@ -36,8 +36,10 @@ class RedisUrl:
     password: str | None = field(default=None, repr=False)
     database: int = 0
     master: str | None = None
-    tls: ssl.SSLContext | None = None
     """For sentinels: the name of the master to ask them for."""
+    tls: ssl.SSLContext | None = None
+    sentinel_username: str | None = None
+    sentinel_password: str | None = field(default=None, repr=False)
 
     @classmethod
     def parse(cls, url: str) -> "RedisUrl":

@@ -52,7 +52,7 @@ class RedisLimiter:
 
     def __init__(
         self,
-        url: str,
+        url: str | RedisUrl,
         *,
         namespace: str = "sluice",
         timeout: float = 0.25,
@@ -68,7 +68,7 @@ class RedisLimiter:
         self._sweeper: asyncio.Task[None] | None = None
         script = load_script()
         self._link = Link(
-            RedisUrl.parse(url),
+            RedisUrl.parse(url) if isinstance(url, str) else url,
             script,
             changed=self._changed,
             clock=clock,

@@ -119,9 +119,7 @@ class Link:
     async def _greet(self, address: Address) -> Connection:
         connection = await self._open(address)
         try:
-            if self._url.password is not None:
-                user = [self._url.username] if self._url.username else []
-                await connection.call("AUTH", *user, self._url.password)
+            await _sign_in(connection, self._url.username, self._url.password)
             if self._url.database:
                 await connection.call("SELECT", self._url.database)
             seconds, micros = _items(await connection.call("TIME"))
@@ -145,6 +143,7 @@ class Link:
     async def _ask_sentinel(self, sentinel: Address) -> Address:
         connection = await self._open(sentinel)
         try:
+            await _sign_in(connection, self._url.sentinel_username, self._url.sentinel_password)
             answer = await connection.call("SENTINEL", "GET-MASTER-ADDR-BY-NAME", self._url.master or "")
         finally:
             connection.close()
@@ -152,6 +151,11 @@ class Link:
             raise Unavailable(f"the sentinel knows no master {self._url.master}")
         host, port = _items(answer)
         return Address(host.decode(), int(port))
+
+
+async def _sign_in(connection: Connection, username: str | None, password: str | None) -> None:
+    if password is not None:
+        await connection.call("AUTH", *([username] if username else []), password)
 
 
 def _items(reply: object) -> Iterable[bytes]:

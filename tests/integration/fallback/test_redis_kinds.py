@@ -17,6 +17,10 @@ from tests.integration.fallback.conftest import CHAT, Bench
 
 SLOTS = 16384
 COUNT: dict[str, Any] = {"count": 3, "time_window": 3600, "key": "http_who", "rejected_code": 429}
+CALLS: dict[str, Any] = {"name": "calls", "meter": "requests", "amount": 3, "window_s": 3600}
+BUDGET: dict[str, Any] = {
+    "limits": [{**CALLS, "by": ["${http_who ?? nobody}"], "on_outage": "fail_closed"}],
+}
 
 
 @asynccontextmanager
@@ -161,7 +165,23 @@ async def test_a_cluster_that_cannot_be_reached_is_an_error_unless_calls_may_pas
     assert await statuses(bench, 1) == [200]
 
 
-async def test_the_master_that_a_sentinel_names_is_counted_in(bench: Bench, tmp_path: Path) -> None:
+async def test_all_limits_of_token_budget_are_on_one_node_of_a_cluster(
+    bench: Bench, cluster: Cluster
+) -> None:
+    await bench.route({"token-budget": {**BUDGET, **cluster.options}})
+    for who in "abcdefgh":
+        assert await statuses(bench, 4, who=who) == [200, 200, 200, 429]
+    first, second = await cluster.keys()
+    assert bool(first) != bool(second)
+
+
+@pytest.mark.parametrize(
+    "plugin", [{"limit-count": COUNT}, {"token-budget": BUDGET}], ids=lambda one: next(iter(one))
+)
+async def test_the_master_that_a_sentinel_names_is_counted_in(
+    bench: Bench, tmp_path: Path, plugin: dict[str, dict[str, Any]]
+) -> None:
+    ((name, conf),) = plugin.items()
     one, two, watch = free_ports(3)
     (tmp_path / "sentinel.conf").write_text(f"sentinel monitor ours 127.0.0.1 {one} 1\n")
     options = {
@@ -174,9 +194,9 @@ async def test_the_master_that_a_sentinel_names_is_counted_in(bench: Bench, tmp_
         valkey(tmp_path / "sentinel", watch, str(tmp_path / "sentinel.conf"), "--sentinel") as sentinel,
     ):
         async with valkey(tmp_path / "one", one) as first:
-            await bench.route({"limit-count": {**COUNT, **options}})
+            await bench.route({name: {**conf, **options}})
             assert await statuses(bench, 4) == [200, 200, 200, 429]
-            assert await first.dbsize() == 1
+            assert await first.dbsize() >= 1
         await say(sentinel, "SENTINEL REMOVE ours")
         await say(sentinel, f"SENTINEL MONITOR ours 127.0.0.1 {two} 1")
 
@@ -184,7 +204,19 @@ async def test_the_master_that_a_sentinel_names_is_counted_in(bench: Bench, tmp_
             return (await bench.call()).status_code == 200
 
         await until(counted_anew, "the other master")
-        assert await second.dbsize() == 1
+        assert await second.dbsize() >= 1
+
+
+async def test_token_budget_cannot_count_in_a_replica(bench: Bench) -> None:
+    options = {
+        "policy": "redis-sentinel",
+        "redis_sentinels": [{"host": "127.0.0.1", "port": 1}],
+        "redis_master_name": "ours",
+        "redis_role": "slave",
+    }
+    plugins = {"token-budget": {**BUDGET, **options}}
+    answer = await bench.put("routes/r", {"uri": "/x", "plugins": plugins}, status=400)
+    assert "redis_role slave takes no writes" in answer.text
 
 
 async def test_a_name_that_no_sentinel_knows_is_an_error(bench: Bench, tmp_path: Path) -> None:
