@@ -32,8 +32,8 @@ class PlansInHand:
     def keep(
         self, caller: Principal, body: bytes, document: Document, plan: Planned, fingerprint: str
     ) -> None:
-        """Hold a plan for its caller, who asked with this body."""
-        if plan.refusals or caller.reach is not None:
+        """Hold a plan that changes something for its caller, who asked with this body."""
+        if plan.refusals or not plan.wanted.changes or caller.reach is not None:
             return
         self._forget()
         name = _name(caller, body, plan.options, fingerprint)

@@ -8,11 +8,11 @@ from enum import StrEnum
 from typing import Annotated, Any, Self
 from uuid import UUID
 
-from pydantic import AwareDatetime, Field, StrictBool, model_validator
+from pydantic import AfterValidator, AwareDatetime, Field, StrictBool, model_validator
 
 from controlplane.core.chain import Plugins
 from controlplane.core.claims import ATTRIBUTES, Claims
-from controlplane.core.declared import Declared, Endpoint, Labels, Limits, own_name, unique
+from controlplane.core.declared import Declared, Endpoint, Labels, Limits, own_name, the_same, unique
 from controlplane.core.gateways import GatewaySpec
 from controlplane.core.guards import Guards
 from controlplane.core.rules import RuleSpec
@@ -184,7 +184,9 @@ class QueueSpec(Declared):
     hash_on: HeaderName | None = None
     """With `balancer: chash`, the header whose value picks the member; the client's address without it."""
     fallback: Annotated[tuple[Fallback, ...], Field(max_length=3)] = ()
-    members: Annotated[tuple[MemberSpec, ...], Field(min_length=1, max_length=MEMBERS_EACH)]
+    members: Annotated[
+        tuple[MemberSpec, ...], Field(min_length=1, max_length=MEMBERS_EACH), AfterValidator(the_same)
+    ]
     limits: Limits = ()
     guards: Guards = Guards()
     timeout_s: Annotated[float, Field(gt=0, le=600, allow_inf_nan=False, strict=True)] = 60

@@ -1,6 +1,6 @@
 """Connections to Postgres, and its troubles in our words."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -75,6 +75,17 @@ async def _translated() -> AsyncIterator[None]:
         raise StoreUnavailable(
             f"the database does not answer ({type(error).__name__})", remedy="try again in a moment"
         ) from error
+
+
+async def insert(
+    connection: Connection, table: str, columns: Mapping[str, str], rows: Iterable[Sequence[object]]
+) -> None:
+    """Insert rows in one statement, however many; `columns` has the type of each."""
+    values = list(map(list, zip(*rows, strict=True)))
+    if values:
+        arrays = ", ".join(f"${number}::{kind}[]" for number, kind in enumerate(columns.values(), 1))
+        statement = f"INSERT INTO {table} ({', '.join(columns)}) SELECT * FROM unnest({arrays})"
+        await connection.execute(statement, *values)
 
 
 async def _prepare(connection: Connection) -> None:

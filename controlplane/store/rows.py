@@ -10,7 +10,7 @@ from controlplane.core.gateways import GatewaySpec
 from controlplane.core.limits import Limit
 from controlplane.core.rules import RuleSpec
 from controlplane.core.spec import KeySpec, ProviderSpec, QueueSpec, TenantSpec
-from controlplane.store.database import Connection
+from controlplane.store.database import Connection, insert
 from controlplane.store.documents import Document, Secrets, document_of, old_lookups
 from controlplane.store.records import Kind, Spec
 
@@ -25,6 +25,21 @@ _MEMBERS = f"""coalesce((
 _NAMES = """coalesce((SELECT jsonb_agg(t.name ORDER BY t.name) FROM {link} k
     JOIN {target} t ON t.id = k.{target}_id WHERE k.key_id = o.id), '[]')"""
 
+_LIMIT_COLUMNS = {
+    "owner_kind": "text",
+    "owner_id": "uuid",
+    "position": "integer",
+    "meter": "text",
+    "spec": "jsonb",
+}
+_MEMBER_COLUMNS = {
+    "id": "uuid",
+    "queue_id": "uuid",
+    "provider_id": "uuid",
+    "position": "integer",
+    "name": "text",
+    "spec": "jsonb",
+}
 _OWN_LIMITS = _LIMITS.format(owner="o.id")
 _TENANT = "(SELECT t.name FROM tenant t WHERE t.id = o.tenant_id)"
 
@@ -173,21 +188,12 @@ async def _write_limits(
     await connection.execute(
         "DELETE FROM declared_limit WHERE owner_id = ANY($1)", [owner for owner, _ in owners]
     )
-    await connection.executemany(
-        "INSERT INTO declared_limit (owner_kind, owner_id, position, meter, spec) "
-        "VALUES ($1, $2, $3, $4, $5)",
-        [
-            (
-                str(kind),
-                owner,
-                position,
-                limit.meter.value,
-                limit.model_dump(mode="json", exclude_defaults=True),
-            )
-            for owner, limits in owners
-            for position, limit in enumerate(limits)
-        ],
-    )
+    rows = [
+        (str(kind), owner, position, limit.meter.value, limit.model_dump(mode="json", exclude_defaults=True))
+        for owner, limits in owners
+        for position, limit in enumerate(limits)
+    ]
+    await insert(connection, "declared_limit", _LIMIT_COLUMNS, rows)
 
 
 async def _write_members(connection: Connection, writings: Sequence[Writing]) -> None:
@@ -208,11 +214,7 @@ async def _write_members(connection: Connection, writings: Sequence[Writing]) ->
             rows.append((member_id, one.id, provider, position, member.name, spec))
             if member.limits:
                 limits.append((member_id, member.limits))
-    await connection.executemany(
-        "INSERT INTO member (id, queue_id, provider_id, position, name, spec) "
-        "VALUES ($1, $2, $3, $4, $5, $6)",
-        rows,
-    )
+    await insert(connection, "member", _MEMBER_COLUMNS, rows)
     if limits:
         await _write_limits(connection, "member", limits)
 

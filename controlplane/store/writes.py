@@ -24,7 +24,7 @@ from controlplane.core.spec import KeySpec, ProviderSpec, QueueSpec, TierSpec
 from controlplane.errors import Conflict, InvalidSpec, PreconditionFailed, Problem
 from controlplane.store import documents, rows
 from controlplane.store.audit import Entry, add_to_audit
-from controlplane.store.database import Connection, Database
+from controlplane.store.database import Connection, Database, insert
 from controlplane.store.documents import Document, Secrets
 from controlplane.store.gateways import abilities_of, known_sites
 from controlplane.store.key_models import closed_keys
@@ -38,6 +38,15 @@ from controlplane.store.seal import Sealer
 CHANNEL = "sluice_revision"
 _LOCK = 0x51C1CE01
 _ANOTHER_S_OLD_TEXT = "SELECT true FROM key WHERE old_lookups @> ARRAY[$1] AND id <> $2 LIMIT 1"
+_CHANGE_COLUMNS = {
+    "revision_id": "bigint",
+    "kind": "text",
+    "object_id": "uuid",
+    "name": "text",
+    "before": "jsonb",
+    "after": "jsonb",
+    "tenant_id": "uuid",
+}
 _TAKEN = {"lookup": "key", "subdomain": "subdomain"}
 
 
@@ -212,11 +221,7 @@ class Change:
             made.append((revision, str(kind), row.id, row.name, _kept(before), _kept(after), tenant))
             sides = (shown(before), shown(after))
             self._done.append(Entry(action, str(kind), row.id, row.name, *sides, revision, tenant))
-        await self.connection.executemany(
-            "INSERT INTO revision_change (revision_id, kind, object_id, name, before, after, tenant_id) "
-            "VALUES ($1, $2, $3, $4, $5, $6, $7)",
-            made,
-        )
+        await insert(self.connection, "revision_change", _CHANGE_COLUMNS, made)
 
     async def _tenant_of(self, kind: Kind, object_id: UUID, row: Row | None) -> UUID | None:
         """Whose object it is."""
