@@ -8,6 +8,7 @@ from controlplane.fallback.admin.checks import with_meta
 from controlplane.fallback.admin.kinds import KINDS
 from controlplane.fallback.runtime.plugin import Plugin
 from controlplane.fallback.schema import kinds as schemas
+from controlplane.fallback.schema.fields import ID
 from controlplane.fallback.schema.validator import check
 
 Json = dict[str, Any]
@@ -22,7 +23,7 @@ _MAIN: Mapping[str, Any] = {
     "consumer_group": schemas.CONSUMER_GROUP,
     "plugin_config": schemas.PLUGIN_CONFIG,
     "global_rule": schemas.GLOBAL_RULE,
-    "id_schema": schemas.ID,
+    "id_schema": ID,
 }
 
 

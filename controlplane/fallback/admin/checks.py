@@ -11,7 +11,7 @@ from controlplane.fallback.runtime.consumers import UNIQUE
 from controlplane.fallback.runtime.expressions import InvalidExpression, compile_expression
 from controlplane.fallback.runtime.meta import is_disabled
 from controlplane.fallback.runtime.plugin import Plugin, Services
-from controlplane.fallback.schema.kinds import META
+from controlplane.fallback.schema.fields import META
 from controlplane.fallback.schema.validator import Schema, check
 from controlplane.fallback.secrets.references import is_reference
 from controlplane.fallback.state.store import Store

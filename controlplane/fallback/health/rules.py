@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from controlplane.fallback.schema.kinds import ACTIVE_CHECK, PASSIVE_CHECK
+from controlplane.fallback.schema.health_checks import ACTIVE_CHECK, PASSIVE_CHECK
 from controlplane.fallback.schema.validator import check
 
 Conf = Mapping[str, Any]

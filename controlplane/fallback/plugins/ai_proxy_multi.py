@@ -26,7 +26,7 @@ from controlplane.fallback.runtime.context import Context, Passed, Reply, Stream
 from controlplane.fallback.runtime.hash_keys import hash_key
 from controlplane.fallback.runtime.owner import Owner
 from controlplane.fallback.runtime.plugin import Conf, Outcome, Plugin, Schema, Services
-from controlplane.fallback.schema.kinds import ACTIVE_CHECK
+from controlplane.fallback.schema.health_checks import ACTIVE_CHECK
 
 _HASH_ON = ["vars", "header", "cookie", "consumer", "vars_combinations"]
 _INSTANCE: dict[str, Any] = {

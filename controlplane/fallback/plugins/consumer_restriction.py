@@ -6,7 +6,7 @@ from controlplane.fallback.runtime.context import Context, Reply
 from controlplane.fallback.runtime.owner import Owner
 from controlplane.fallback.runtime.plugin import Conf, Plugin, Schema, Services
 from controlplane.fallback.runtime.variables import variable
-from controlplane.fallback.schema.kinds import METHOD
+from controlplane.fallback.schema.fields import METHOD
 
 _LIST: dict[str, Any] = {"type": "array", "minItems": 1, "items": {"type": "string"}}
 

@@ -12,7 +12,7 @@ from controlplane.fallback.runtime.expressions import InvalidExpression, compile
 from controlplane.fallback.runtime.log_entries import Entry, entry_maker, full_entry
 from controlplane.fallback.runtime.owner import Owner
 from controlplane.fallback.runtime.plugin import Conf, Plugin, Schema, Services
-from controlplane.fallback.schema.kinds import URI
+from controlplane.fallback.schema.fields import URI
 
 _EXPRESSION: dict[str, Any] = {"type": "array", "minItems": 1, "items": {"type": "array"}}
 _PENDING = 8192

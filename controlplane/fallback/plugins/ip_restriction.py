@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from controlplane.fallback.runtime.context import Context, Reply
 from controlplane.fallback.runtime.owner import Owner
 from controlplane.fallback.runtime.plugin import Conf, Plugin, Schema, Services
-from controlplane.fallback.schema.kinds import IP
+from controlplane.fallback.schema.fields import IP
 
 _ADDRESSES: dict[str, Any] = {"type": "array", "items": {"anyOf": IP}, "minItems": 1}
 

@@ -2,146 +2,22 @@
 
 from typing import Any
 
-METHODS = ["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "CONNECT", "TRACE", "PURGE"]
+from controlplane.fallback.schema.fields import (
+    DESC,
+    HOST,
+    ID,
+    LABELS,
+    METHOD,
+    NAME,
+    PLUGINS,
+    REMOTE_ADDR,
+    SCRIPT,
+    TIMEOUT,
+    TIMESTAMP,
+    URI,
+)
+from controlplane.fallback.schema.health_checks import ACTIVE_CHECK, PASSIVE_CHECK
 
-ID = {
-    "anyOf": [
-        {"type": "string", "minLength": 1, "maxLength": 64, "pattern": "^[a-zA-Z0-9-_.]+$"},
-        {"type": "integer", "minimum": 1},
-    ]
-}
-NAME = {"type": "string", "minLength": 1, "maxLength": 256}
-DESC = {"type": "string", "maxLength": 256}
-LABELS = {
-    "type": "object",
-    "patternProperties": {
-        ".*": {"type": "string", "pattern": r"^\S+$", "minLength": 1, "maxLength": 256},
-    },
-}
-TIMESTAMP = {"type": "integer"}
-METHOD = {"type": "string", "enum": METHODS}
-HOST = {"type": "string", "pattern": r"^\*$|^\*?[0-9a-zA-Z-._\[\]:]+$"}
-_IPV4_PART = r"([0-9]|[1-9][0-9]|1[0-9]{2}|2[0-4][0-9]|25[0-5])"
-IP = [
-    {"title": "IPv4", "type": "string", "format": "ipv4"},
-    {
-        "title": "IPv4/CIDR",
-        "type": "string",
-        "pattern": "^" + r"\.".join([_IPV4_PART] * 4) + "/([12]?[0-9]|3[0-2])$",
-    },
-    {"title": "IPv6", "type": "string", "format": "ipv6"},
-    {
-        "title": "IPv6/CIDR",
-        "type": "string",
-        "pattern": r"^([a-fA-F0-9]{0,4}:){1,8}(:[a-fA-F0-9]{0,4}){0,8}([a-fA-F0-9]{0,4})?/[0-9]{1,3}$",
-    },
-]
-REMOTE_ADDR = {"type": "string", "anyOf": IP}
-TIMEOUT = {
-    "type": "object",
-    "properties": {
-        "connect": {"type": "number", "exclusiveMinimum": 0},
-        "send": {"type": "number", "exclusiveMinimum": 0},
-        "read": {"type": "number", "exclusiveMinimum": 0},
-    },
-    "required": ["connect", "send", "read"],
-}
-PLUGINS = {"type": "object"}
-SCRIPT = {"type": "string", "minLength": 10, "maxLength": 100 * 1024}
-URI = {"type": "string", "pattern": r"^[^\/]+:\/\/([\da-zA-Z.-]+|\[[\da-fA-F:]+\])(:\d+)?"}
-META = {
-    "type": "object",
-    "properties": {
-        "disable": {"type": "boolean"},
-        "error_response": {"oneOf": [{"type": "string"}, {"type": "object"}]},
-        "priority": {"type": "integer", "description": "priority of plugins by customized order"},
-        "filter": {
-            "type": "array",
-            "description": "filter determines whether the plugin needs to be executed at runtime",
-        },
-        "pre_function": {
-            "type": "string",
-            "description": "function to be executed in each phase before execution of plugins. "
-            "The pre_function will have access to two arguments: `conf` and `ctx`.",
-        },
-    },
-    "additionalProperties": False,
-}
-
-
-def _statuses(default: list[int]) -> dict[str, Any]:
-    return {
-        "type": "array",
-        "minItems": 1,
-        "items": {"type": "integer", "minimum": 200, "maximum": 599},
-        "uniqueItems": True,
-        "default": default,
-    }
-
-
-def _count(default: int, least: int = 1) -> dict[str, Any]:
-    return {"type": "integer", "minimum": least, "maximum": 254, "default": default}
-
-
-def _seconds() -> dict[str, Any]:
-    return {"type": "integer", "minimum": 1, "default": 1}
-
-
-ACTIVE_CHECK = {
-    "type": "object",
-    "properties": {
-        "type": {"type": "string", "enum": ["http", "https", "tcp"], "default": "http"},
-        "timeout": {"type": "number", "default": 1},
-        "concurrency": {"type": "integer", "default": 10},
-        "host": HOST,
-        "port": {"type": "integer", "minimum": 1, "maximum": 65535},
-        "http_method": {"type": "string", "enum": METHODS, "default": "GET"},
-        "http_path": {"type": "string", "default": "/"},
-        "http_req_body": {"type": "string", "default": ""},
-        "https_verify_certificate": {"type": "boolean", "default": True},
-        "healthy": {
-            "type": "object",
-            "properties": {
-                "interval": _seconds(),
-                "http_statuses": _statuses([200, 302]),
-                "successes": _count(2),
-            },
-        },
-        "unhealthy": {
-            "type": "object",
-            "properties": {
-                "interval": _seconds(),
-                "http_statuses": _statuses([429, 404, 500, 501, 502, 503, 504, 505]),
-                "http_failures": _count(5),
-                "tcp_failures": _count(2),
-                "timeouts": _count(3),
-            },
-        },
-        "req_headers": {"type": "array", "minItems": 1, "items": {"type": "string", "uniqueItems": True}},
-    },
-}
-PASSIVE_CHECK = {
-    "type": "object",
-    "properties": {
-        "type": {"type": "string", "enum": ["http", "https", "tcp"], "default": "http"},
-        "healthy": {
-            "type": "object",
-            "properties": {
-                "http_statuses": _statuses([*range(200, 209), 226, *range(300, 309)]),
-                "successes": _count(5, 0),
-            },
-        },
-        "unhealthy": {
-            "type": "object",
-            "properties": {
-                "http_statuses": _statuses([429, 500, 503]),
-                "tcp_failures": _count(2, 0),
-                "timeouts": _count(7, 0),
-                "http_failures": _count(5, 0),
-            },
-        },
-    },
-}
 _NODES = {
     "anyOf": [
         {"type": "object", "patternProperties": {".*": {"type": "integer", "minimum": 0}}},

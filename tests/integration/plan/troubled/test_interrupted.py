@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -14,32 +13,13 @@ from structlog.testing import capture_logs
 
 from cli.exit_codes import ExitCode
 from tests.fixtures.services import TOKEN, until
-from tests.fixtures.troubled import SILENCE, Trouble, TroubledAdmin, no_trouble, troubled
+from tests.fixtures.troubled import SILENCE, Trouble, TroubledAdmin, no_trouble
 from tests.fixtures.worlds import Ctl, World, addressed
 from tests.integration.plan.conftest import File, declared, queue
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 SHORT = ("--yes", "--timeout", "0.5")
 ENOUGH = ("--yes", "--timeout", "30")
-
-
-@pytest.fixture
-async def admin(world: World) -> AsyncIterator[TroubledAdmin]:
-    async with troubled(f"http://127.0.0.1:{world.ports[1]}") as made:
-        yield made
-
-
-@pytest.fixture
-async def ctl(
-    world: World, admin: TroubledAdmin, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> AsyncIterator[Ctl]:
-    """`ctl` with a gateway that is reached through trouble."""
-    await world.declare_gateway(admin_url=admin.url)
-    with capture_logs():
-        async with world.served():
-            addressed(world, monkeypatch)
-            await world.in_state("converged")
-            yield Ctl(world, capsys)
 
 
 def writes_of(*paths: str, status: int) -> Trouble:

@@ -1,41 +1,17 @@
 """`ctl plan --validate-on-gateway`: a gateway's own opinion, over sockets."""
 
 import json
-from collections.abc import AsyncIterator
-
-import pytest
-from structlog.testing import capture_logs
 
 from cli.exit_codes import ExitCode
 from controlplane.gateway.apisix import ApisixAdmin
 from controlplane.gateway.client import AdminClient
 from controlplane.gateway.validation import chunks
 from tests.fixtures.specs import compiled, document, queue
-from tests.fixtures.troubled import TroubledAdmin, troubled
-from tests.fixtures.worlds import ADMIN_KEY, Ctl, World, addressed
+from tests.fixtures.troubled import TroubledAdmin
+from tests.fixtures.worlds import ADMIN_KEY, Ctl, World
 from tests.integration.plan.conftest import CLIENT_KEY, PROVIDER_KEY, File, declared
 
 VALIDATE = "configs/validate"
-
-
-@pytest.fixture
-async def admin(world: World) -> AsyncIterator[TroubledAdmin]:
-    async with troubled(f"http://127.0.0.1:{world.ports[1]}") as made:
-        yield made
-
-
-@pytest.fixture
-async def ctl(
-    world: World, admin: TroubledAdmin, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> AsyncIterator[Ctl]:
-    """`ctl` with a gateway that is reached through something that can spoil requests."""
-    await world.declare_gateway(admin_url=admin.url)
-    with capture_logs():
-        async with world.served():
-            addressed(world, monkeypatch)
-            await world.in_state("converged")
-            admin.writes.clear()
-            yield Ctl(world, capsys)
 
 
 def with_a_wrong_priority(path: str, body: bytes) -> bytes:
