@@ -7,7 +7,7 @@ from controlplane.api.resources import PREFIX
 from controlplane.store.records import Kind
 
 _RULE = {"path": "/weather", "target": "https://weather.example", "methods": ["GET"], "strip_path": True}
-_BUDGET = {"scope": "user", "id": "*", "tenant": "acme", "capacity": 1000, "refillPerSec": 5}
+_BUDGET = {"scope": "team", "id": "data-science", "tenant": "acme", "capacity": 5000, "per": "200s"}
 
 
 def with_older_tenants(paths: Part) -> Part:
@@ -43,7 +43,7 @@ def compat_paths() -> Part:
                 {"type": "object", "required": ["limits"], "properties": {"limits": limits}},
                 (*WRITE, 404, 412),
                 body=body(ref("OlderBudget"), _BUDGET),
-                description="As many tokens, in the time in which the bucket fills up.",
+                description="A bucket of tokens, or as many in the window `per`: in place of the one before.",
             )
         },
     }

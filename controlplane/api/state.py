@@ -28,8 +28,8 @@ async def queue_enforcement(request: AnyRequest, ref: FromPath[str]) -> Response
     store = service_of(request).store
     stored = await store.get(Kind.QUEUE, ref)
     queue = Queue(stored.id, stored.spec, stored.source)
-    above = Above(await store.around(queue))
     abilities = able(queue.spec, await store.sites())
+    above = Above(await store.around(queue), abilities=abilities)
     placements = place(queue.spec, abilities, counted_above=above.counts(queue))
     report = enforcement_report(queue, placements, policy_id(queue.spec.name))
     lines = (*report, *above_report(queue, above.of_queue(queue)))

@@ -4,6 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 TOKEN_BUDGET = "token-budget"  # noqa: S105 - the name of a plugin
+WITH_BUDGETS = "a gateway with the plugin token-budget, such as the fallback gateway"
 
 
 @dataclass(frozen=True, slots=True)

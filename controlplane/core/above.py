@@ -5,88 +5,40 @@ of what stands above it. A key that belongs to another tenant, pins claims or ha
 function along that sets them anew for its calls.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import chain
 
-from controlplane.core.claims import ATTRIBUTES, Claims
+from controlplane.core.abilities import STOCK, Abilities
+from controlplane.core.attributes import ATTRIBUTES
+from controlplane.core.claims import Claims
+from controlplane.core.countable import owner_problems, platform_problems
 from controlplane.core.desired import DesiredState, Key, Provider, Queue, Tenant
 from controlplane.core.levels import (
     GLOBAL,
     KEY,
-    LEVELS_HEADER,
+    OF_ATTRIBUTES,
+    OF_EVERYTHING,
+    OF_KEY,
+    OF_PROVIDER,
+    OF_TENANT,
     PROVIDER,
-    ROLE,
-    ROLEGROUP,
-    TEAM,
     TENANT,
-    USER,
+    Level,
+    Place,
     Slot,
 )
-from controlplane.core.limits import Limit, Meter, Mode, Then
+from controlplane.core.limits import Limit
 from controlplane.core.platform import NO_PLATFORM, Platform
 from controlplane.core.spec import EVERYTHING
+from controlplane.core.standing import KeyLevels, Standing, choices, unchosen
 from controlplane.errors import Problem
 
-_OF_TENANT: Mapping[str | None, Sequence[Slot]] = {
-    None: TENANT,
-    "team": TEAM,
-    "rolegroup": ROLEGROUP,
-    "role": ROLE,
-    "user": USER,
-}
-"""The slots of a tenant's limits, by what divides them."""
-_OF_EVERYTHING: Mapping[str | None, Sequence[Slot]] = {None: GLOBAL}
+Declarations = Sequence[tuple[str, Limit]]
+"""Limits, with the place where each is declared."""
 
 _NO_CLAIMS = Claims()
-_ON_QUEUES = "declare it on the queues"
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """A limit that stands above queues, and the slot that counts it."""
-
-    path: str
-    """Where it is declared, such as `tenants.acme.limits[0]`."""
-    slot: Slot
-    limit: Limit
-    scope: str
-    """The counter's name, up to the value of the attribute."""
-    attribute: str | None = None
-    """The header whose value ends the counter's name."""
-
-    @property
-    def amounts(self) -> dict[str, str]:
-        """The headers of how much and how long."""
-        return {
-            self.slot.limit_header: str(self.limit.amount),
-            self.slot.window_header: str(self.limit.window_s),
-        }
-
-    @property
-    def variable(self) -> str | None:
-        """The gateway's variable that holds the attribute."""
-        return self.attribute and "http_" + self.attribute.replace("-", "_")
-
-
-@dataclass(frozen=True, slots=True)
-class KeyLevels:
-    """What a key changes of the levels of its calls."""
-
-    set_headers: Mapping[str, str]
-    variables: Mapping[str, str]
-    """By header: the variable whose value is added to the text."""
-    remove_headers: Sequence[str]
-
-
-def level_headers(standings: Iterable[Standing]) -> dict[str, str]:
-    """The headers that a route sets for what stands above it."""
-    headers: dict[str, str] = {}
-    for standing in standings:
-        variable = standing.variable
-        headers[standing.slot.scope_header] = standing.scope + (f"${variable}" if variable else "")
-        headers |= standing.amounts
-    return headers | {LEVELS_HEADER: "1"} if headers else {}
 
 
 @dataclass(frozen=True)
@@ -95,11 +47,12 @@ class Above:
 
     desired: DesiredState
     platform: Platform = NO_PLATFORM
+    abilities: Abilities = STOCK
 
     def of_queue(self, queue: Queue) -> list[Standing]:
         """What counts the calls of a queue's routes, whoever calls."""
         accounts = {member.provider for member in queue.spec.members}
-        found = self._of_everything() + self._of_tenant(queue.spec.tenant)
+        found = self._of_everything() + self._of_caller(queue.spec.tenant)
         if len(accounts) == 1:
             found += self._of_account(accounts.pop())
         return found
@@ -107,7 +60,7 @@ class Above:
     def of_provider(self, provider: Provider) -> list[Standing]:
         """What counts the calls of a provider's own address."""
         own = self._of_account(provider.spec.name)
-        return self._of_everything() + self._of_tenant(provider.spec.tenant) + own
+        return self._of_everything() + self._of_caller(provider.spec.tenant) + own
 
     def of_key(self, key: Key) -> KeyLevels | None:
         """What a key changes, or None where its calls are counted as its queues say."""
@@ -116,27 +69,42 @@ class Above:
         tenants = self._opened_tenants(key)
         tenant = key.spec.tenant or (next(iter(tenants)) if len(tenants) == 1 else None)
         moves = key.spec.claims != _NO_CLAIMS or (key.spec.tenant is not None and tenants - {tenant})
-        standings = self._of_tenant(tenant, key.spec.claims) if moves else []
-        own = [
-            Standing(f"keys.{key.spec.name}.limits[{index}]", slot, limit, _scope("key", key, limit))
-            for index, (limit, slot) in enumerate(zip(key.spec.limits, KEY, strict=False))
-        ]
+        standings = self._of_caller(tenant, key.spec.claims) if moves else []
+        own = _placed(KEY, _declared(f"keys.{key.spec.name}", key.spec.limits), _scope("key", key))
         if not moves and not own:
             return None
-        used = {standing.slot for standing in standings}
-        unused = [slot.scope_header for slots in _OF_TENANT.values() for slot in slots if slot not in used]
+        settled = unchosen(standings)
+        used = {standing.place for standing in settled}
+        unused = [place.scope_header for place in self._places_of_callers if place not in used]
         values: dict[str, str] = {}
-        for standing in (*standings, *own):
-            values |= {standing.slot.scope_header: standing.scope, **standing.amounts}
+        for standing in (*settled, *own):
+            values |= standing.headers
         return KeyLevels(
-            values | ({LEVELS_HEADER: "1"} if values else {}),
-            {item.slot.scope_header: item.variable for item in standings if item.variable},
+            values,
+            {item.place.scope_header: item.variable for item in settled if item.variable},
             unused if moves else [],
+            choices(standings),
         )
+
+    @property
+    def _places_of_callers(self) -> list[Place]:
+        """What counts the calls of a tenant, or of one of its teams, roles or users."""
+        found = chain.from_iterable(level.places for level in OF_TENANT.values())
+        return [place for place in found if isinstance(place, Slot) or self.has_buckets]
+
+    @cached_property
+    def has_buckets(self) -> bool:
+        """Whether the gateway holds a bucket above a queue, of anybody."""
+        state = self.desired
+        owners = (state.tiers, state.tenants, state.keys, state.providers)
+        specs = chain.from_iterable((item.spec for item in kind.values()) for kind in owners)
+        of_all = chain.from_iterable(spec.limits for spec in specs)
+        own = chain(self.platform.limits, *self.platform.tiers.values())
+        return self.abilities.token_budget and any(limit.refill_per_s for limit in chain(of_all, own))
 
     def counts(self, queue: Queue) -> bool:
         """Whether anything above the queue counts its calls: its own limits must count the same tokens."""
-        return bool(self.of_queue(queue)) or self.limits_keys_of(queue.spec.name)
+        return _has_windows(self.of_queue(queue)) or self.limits_keys_of(queue.spec.name)
 
     def limits_keys_of(self, queue: str) -> bool:
         """Whether a key that opens the queue is limited itself."""
@@ -148,7 +116,12 @@ class Above:
         return frozenset(name for key in limited for name in key.spec.queues)
 
     def _is_limited(self, key: Key) -> bool:
-        return bool(key.spec.limits) or bool(key.spec.tenant and self._of_tenant(key.spec.tenant))
+        return key.spec.tenant in self._counted_tenants or any(limit.per for limit in key.spec.limits)
+
+    @cached_property
+    def _counted_tenants(self) -> frozenset[str]:
+        """The tenants whose calls are counted in windows."""
+        return frozenset(name for name in self.desired.tenants if _has_windows(self._of_caller(name)))
 
     def queues_under(self, kind: str, name: str) -> set[str]:
         """The queues whose calls the limits of a tenant, a key or a provider count."""
@@ -169,18 +142,26 @@ class Above:
 
     def problems(self) -> Iterator[Problem]:
         """Limits that cannot stand above a queue; fields are named from the document's top."""
-        for tier in self.desired.tiers.values():
-            slots = _OF_EVERYTHING if tier.spec.name == EVERYTHING else _OF_TENANT
-            yield from owner_problems(f"tiers.{tier.spec.name}", tier.spec.limits, slots)
-        for tenant in self.desired.tenants.values():
-            yield from owner_problems(f"tenants.{tenant.spec.name}", tenant.spec.limits, _OF_TENANT)
-        for key in self.desired.keys.values():
-            yield from owner_problems(f"keys.{key.spec.name}", key.spec.limits, {None: KEY})
+        able, state = self.abilities, self.desired
+        for item in platform_problems(self.platform, able):
+            yield Problem(f"gateway.{item.field}", item.message, item.remedy)
+        for tier in self._tiers_in_use():
+            levels = OF_EVERYTHING if tier == EVERYTHING else OF_TENANT
+            yield from owner_problems(f"tiers.{tier}", state.tiers[tier].spec.limits, levels, able)
+        for tenant in state.tenants.values():
+            yield from owner_problems(f"tenants.{tenant.spec.name}", tenant.spec.limits, OF_TENANT, able)
+        for key in state.keys.values():
+            yield from owner_problems(f"keys.{key.spec.name}", key.spec.limits, OF_KEY, able)
             yield from self._ambiguous(key)
-        for provider in self.desired.providers.values():
-            yield from owner_problems(
-                f"providers.{provider.spec.name}", provider.spec.limits, {None: PROVIDER}
-            )
+        for provider in state.providers.values():
+            owner = f"providers.{provider.spec.name}"
+            yield from owner_problems(owner, provider.spec.limits, OF_PROVIDER, able)
+
+    def _tiers_in_use(self) -> Iterator[str]:
+        """The declared tiers that the gateway has no limits of its own in place of."""
+        for name in self.desired.tiers:
+            if not (self.platform.limits if name == EVERYTHING else name in self.platform.tiers):
+                yield name
 
     def _ambiguous(self, key: Key) -> Iterator[Problem]:
         if key.spec.tenant is None and key.spec.claims != _NO_CLAIMS and len(self._opened_tenants(key)) > 1:
@@ -203,105 +184,92 @@ class Above:
         found: set[str | None] = {item.spec.tenant for item in queues if item}
         return found | {item.spec.tenant for item in providers if item}
 
-    def _of_everything(self) -> list[Standing]:
-        limits, owner = self.platform.limits, "gateway"
-        if not limits and EVERYTHING in self.desired.tiers:
-            limits, owner = self.desired.tiers[EVERYTHING].spec.limits, f"tiers.{EVERYTHING}"
-        return [
-            Standing(f"{owner}.limits[{index}]", slot, limit, f"global.{limit.window_s}")
-            for index, (limit, slot) in enumerate(zip(limits, GLOBAL, strict=False))
-        ]
+    def _everything(self) -> Declarations:
+        """What counts everybody's calls; a gateway's own go first."""
+        if self.platform.limits:
+            return _declared("gateway", self.platform.limits)
+        tier = self.desired.tiers.get(EVERYTHING)
+        return _declared(f"tiers.{EVERYTHING}", tier.spec.limits) if tier else ()
 
-    def _of_tier(self, name: str) -> tuple[Sequence[Limit], str]:
-        """The limits of a tier's tenants and where they are declared; a gateway's own go first."""
+    def _own(self, tenant: Tenant) -> Declarations:
+        """What a tenant declares, or else its tier."""
+        name = tenant.spec.tier
+        if tenant.spec.limits or name is None:
+            return _declared(f"tenants.{tenant.spec.name}", tenant.spec.limits)
         if name in self.platform.tiers:
-            return self.platform.tiers[name], f"gateway.tiers.{name}"
+            return _declared(f"gateway.tiers.{name}", self.platform.tiers[name])
         tier = self.desired.tiers.get(name)
-        return (tier.spec.limits if tier else ()), f"tiers.{name}"
+        return _declared(f"tiers.{name}", tier.spec.limits) if tier else ()
 
-    def _of_tenant(self, name: str | None, claims: Claims | None = None) -> list[Standing]:
+    def _of_everything(self) -> list[Standing]:
+        return _placed(GLOBAL, _divided(self._everything(), None), "global")
+
+    def _of_caller(self, name: str | None, claims: Claims = _NO_CLAIMS) -> list[Standing]:
+        """What counts the calls of a tenant, or of nobody's, and of each of its teams, roles and users."""
         tenant = self.desired.tenants.get(name) if name else None
-        if tenant is None:
-            return []
-        limits: Sequence[Limit] = tenant.spec.limits
-        owner = f"tenants.{tenant.spec.name}"
-        if not limits and tenant.spec.tier is not None:
-            limits, owner = self._of_tier(tenant.spec.tier)
-        taken: dict[str | None, int] = {}
-        found = []
-        for index, limit in enumerate(limits):
-            slots = _OF_TENANT.get(limit.by, ())
-            number = taken[limit.by] = taken.get(limit.by, -1) + 1
-            if number >= len(slots):
-                continue  # told as a problem
-            path = f"{owner}.limits[{index}]"
-            scope = _scope(limit.by or "tenant", tenant, limit)
-            if limit.by is None:
-                found.append(Standing(path, slots[number], limit, scope))
-                continue
-            pinned = claims.of(limit.by) if claims else None
-            attribute = None if pinned else ATTRIBUTES[limit.by]
-            found.append(Standing(path, slots[number], limit, f"{scope}.{pinned or ''}", attribute))
+        own = self._own(tenant) if tenant else ()
+        found = _placed(TENANT, _divided(own, None), _scope("tenant", tenant)) if tenant else []
+        everything = self._everything()
+        for by in ATTRIBUTES:
+            limits = _before(_divided(own, by), _divided(everything, by))
+            scope = _scope(by, tenant) if tenant else f"{by}.nobody"
+            found += _of_attribute(by, limits, scope, claims.of(by))
         return found
 
     def _of_account(self, name: str) -> list[Standing]:
         provider = self.desired.providers.get(name)
         if provider is None:
             return []
-        return [
-            Standing(f"providers.{name}.limits[{index}]", slot, limit, _scope("provider", provider, limit))
-            for index, (limit, slot) in enumerate(zip(provider.spec.limits, PROVIDER, strict=False))
-        ]
+        limits = _declared(f"providers.{name}", provider.spec.limits)
+        return _placed(PROVIDER, limits, _scope("provider", provider))
 
 
-def _scope(level: str, owner: Tenant | Key | Provider, limit: Limit) -> str:
-    return f"{level}.{owner.id.hex}.{limit.window_s}"
+def _declared(owner: str, limits: Sequence[Limit]) -> Declarations:
+    return [(f"{owner}.limits[{index}]", limit) for index, limit in enumerate(limits)]
 
 
-def platform_problems(platform: Platform) -> Iterator[Problem]:
-    """What of a gateway's own limits it could not count; fields are named from the gateway's top."""
-    found = [*owner_problems("", platform.limits, _OF_EVERYTHING)]
-    for tier, limits in platform.tiers.items():
-        found += owner_problems(f"tiers.{tier}", limits, _OF_TENANT)
-    for item in found:
-        yield Problem(item.field.removeprefix(".").replace(".limits[", "["), item.message, item.remedy)
+def _divided(limits: Declarations, by: str | None) -> Declarations:
+    return [(path, limit) for path, limit in limits if limit.by == by]
 
 
-def owner_problems(
-    owner: str, limits: Sequence[Limit], slots: Mapping[str | None, Sequence[Slot]]
-) -> Iterator[Problem]:
-    """What of an owner's limits the shared service cannot count."""
-    taken: dict[str | None, int] = {}
-    seen: dict[tuple[str | None, int | None], str] = {}
-    for index, limit in enumerate(limits):
-        path = f"{owner}.limits[{index}]"
-        if problem := _uncountable(path, limit, slots):
-            yield problem
-            continue
-        taken[limit.by] = taken.get(limit.by, 0) + 1
-        if taken[limit.by] > len(slots[limit.by]):
-            most = len(slots[limit.by])
-            what = f"with `by: {limit.by}`" if limit.by else "without `by`"
-            yield Problem(
-                f"{path}.tokens", f"at most {most} of these limits are counted {what}", "remove one"
-            )
-        elif twin := seen.get((limit.by, limit.window_s)):
-            yield Problem(f"{path}.tokens", f"counts the same as {twin}", "keep the smaller one")
-        seen[limit.by, limit.window_s] = f"limits[{index}]"
+def _before(own: Declarations, common: Declarations) -> Declarations:
+    """A tenant's own limits, and those over everything that they leave in force."""
+    if any(limit.value is None for _, limit in own):
+        return own
+    named = {limit.value for _, limit in own}
+    return [*own, *((path, limit) for path, limit in common if limit.value not in named)]
 
 
-def _uncountable(path: str, limit: Limit, slots: Mapping[str | None, Sequence[Slot]]) -> Problem | None:
-    if limit.meter is not Meter.TOKENS:
-        message = f"a limit that spans queues counts tokens, and no {str(limit.meter).replace('_', ' ')}"
-        return Problem(f"{path}.{limit.meter}", message, _ON_QUEUES)
-    if limit.by not in slots:
-        known = " or ".join(name for name in slots if name)
-        remedy = f"remove `by`, or write {known}" if known else "remove `by`"
-        return Problem(f"{path}.by", f"this limit cannot be divided by {limit.by}", remedy)
-    if limit.per is None or limit.is_calendar or limit.mode is not Mode.FIXED or limit.strict:
-        field_name = "strict" if limit.strict else "mode" if limit.mode is not Mode.FIXED else "per"
-        message = "a limit that spans queues has a fixed window, such as `per: 1h`"
-        return Problem(f"{path}.{field_name}", message, f"use one, or {_ON_QUEUES}")
-    if limit.then is not Then.REJECT:
-        return Problem(f"{path}.then", "a limit that spans queues rejects", "remove `then`")
-    return None
+def _placed(level: Level, limits: Declarations, scope: str) -> list[Standing]:
+    """What has a place to be counted in; what has none is told as a problem."""
+    found: list[Standing] = []
+    for path, limit in limits:
+        taken = sum((item.limit.per is None) == (limit.per is None) for item in found)
+        place = level.place(limit, taken)
+        if place is not None:
+            found.append(Standing(path, place, limit, f"{scope}.{limit.window_s or 'bucket'}"))
+    return found
+
+
+def _of_attribute(by: str, limits: Declarations, scope: str, pinned: str | None) -> list[Standing]:
+    """What counts each team, role or user; of a key that pins which, only what counts that one."""
+    values: list[str | None] = list(dict.fromkeys(limit.value for _, limit in limits))
+    if pinned is not None:
+        values = [pinned if pinned in values else None]
+    found = []
+    for value in values:
+        same = [(path, limit) for path, limit in limits if limit.value == value]
+        for item in _placed(OF_ATTRIBUTES[by], same, scope):
+            if pinned is not None:
+                found.append(replace(item, scope=f"{item.scope}.{pinned}"))
+            else:
+                found.append(replace(item, scope=f"{item.scope}.", attribute=ATTRIBUTES[by], value=value))
+    return found
+
+
+def _has_windows(standings: Sequence[Standing]) -> bool:
+    return any(isinstance(standing.place, Slot) for standing in standings)
+
+
+def _scope(level: str, owner: Tenant | Key | Provider) -> str:
+    return f"{level}.{owner.id.hex}"

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from controlplane.core.desired import DesiredState, Key, Provider, Queue, Rule
 from controlplane.core.rules import RuleAccess
-from controlplane.core.spec import Access, ProviderType
+from controlplane.core.spec import EVERYTHING, Access, ProviderType
 from controlplane.errors import Problem
 
 
@@ -36,7 +36,7 @@ class Admission:
             if not self._refused:
                 yield queue
                 continue
-            owners = {("queues", name), ("tenants", queue.spec.tenant)}
+            owners = {("queues", name), *self._above(queue.spec.tenant)}
             owners |= {("providers", member.provider) for member in queue.spec.members}
             if not owners & self._refused:
                 yield queue
@@ -44,7 +44,7 @@ class Admission:
     def providers(self) -> Iterator[Provider]:
         """The providers that are given an address of their own."""
         for name, provider in sorted(self.desired.providers.items()):
-            owners = {("providers", name), ("tenants", provider.spec.tenant)}
+            owners = {("providers", name), *self._above(provider.spec.tenant)}
             # The protocol of bedrock is none that an address of ours offers.
             if provider.spec.type is not ProviderType.BEDROCK and not owners & self._refused:
                 yield provider
@@ -107,11 +107,18 @@ class Admission:
         found = self.desired.tenants.get(tenant) if tenant else None
         return found is not None and found.spec.suspended
 
+    def _above(self, tenant: str | None) -> set[tuple[str, str | None]]:
+        """Whose limits count the calls of what a tenant owns."""
+        found = self.desired.tenants.get(tenant) if tenant else None
+        tier = found.spec.tier if found else None
+        return {("tenants", tenant), ("tiers", tier), ("tiers", EVERYTHING), ("gateway", "")}
+
     @cached_property
     def _refused(self) -> frozenset[tuple[str, str | None]]:
         """The objects with a problem, by section and name."""
         parts = (problem.field.split(".") for problem in self.problems)
-        return frozenset((part[0], part[1]) for part in parts if len(part) > 1)
+        named = ((part[0], "" if part[0] == "gateway" else part[1]) for part in parts if len(part) > 1)
+        return frozenset(named)
 
 
 def consumer_name(key: Key) -> str:

@@ -7,7 +7,7 @@ from functools import partial
 from itertools import chain, starmap
 
 from controlplane.core.abilities import STOCK, Abilities
-from controlplane.core.above import Above, KeyLevels, Standing, level_headers
+from controlplane.core.above import Above
 from controlplane.core.addresses import (
     CHAT,
     EMBEDDINGS,
@@ -56,6 +56,8 @@ from controlplane.core.policies import (
     NOBODY,
     REJECTION,
     REMOVED_HEADERS,
+    bucket_budgets,
+    choice_pins,
     policy_id,
     queue_policy,
 )
@@ -66,6 +68,7 @@ from controlplane.core.rule_contexts import FORWARDING_SERVICE, RuleCompiler
 from controlplane.core.secrets import Secret
 from controlplane.core.selection import served_at
 from controlplane.core.spec import MemberSpec
+from controlplane.core.standing import KeyLevels, Standing, choices, level_headers
 from controlplane.core.uses import UsesAddress, uses_logger
 from controlplane.core.validation import ValidationAddress, validation_problems
 from controlplane.errors import Problem
@@ -119,7 +122,7 @@ class Compiler:
         """
         memory = Memory() if memory is None else memory
         desired = served_at(desired, self._target.labels)
-        above = Above(desired, self._target.platform)
+        above = Above(desired, self._target.platform, abilities)
         queues = desired.queues.items()
         placed = {name: place_among(queue, above, abilities, memory) for name, queue in queues}
         of_queues = (item for each in placed.values() for item in each.problems)
@@ -137,7 +140,7 @@ class Compiler:
             where = placed[queue.spec.name]
             strategies.add(where.placements.strategy)
             make = partial(self.queue, queue, desired)
-            keep(f"queue {queue.spec.name}", make, where, admission.openers(queue))
+            keep(f"queue {queue.spec.name}", make, where, admission.openers(queue), above.has_buckets)
         for provider in admission.providers():
             inputs = (
                 above.of_provider(provider),
@@ -156,17 +159,18 @@ class Compiler:
         for key in admission.keys:
             models, old_texts = models_of(key, desired), key.old_texts_at(moment)
             keep(f"key {key.spec.name}", self.key, key, above.of_key(key), models, old_texts)
-        keep(EVERY_QUEUE, self.services, tuple(meter for meter in STRATEGIES if meter in strategies))
+        counted = tuple(meter for meter in STRATEGIES if meter in strategies)
+        keep(EVERY_QUEUE, self.services, counted, above.has_buckets)
         return Compiled(made, placed, problems, forwardings)
 
     def _rendered(self, contexts: Iterable[Context]) -> tuple[GatewayObject, ...]:
         return tuple(map(self._renderer.render, contexts))
 
-    def services(self, meters: Iterable[Meter]) -> list[Context]:
+    def services(self, meters: Iterable[Meter], with_buckets: bool = False) -> list[Context]:
         """The services that hold the levels of every queue, one for each kind of tokens that is counted."""
-        return [self._service(meter) for meter in meters]
+        return [self._service(meter, bucket_budgets(with_buckets=with_buckets)) for meter in meters]
 
-    def _service(self, meter: Meter) -> Context:
+    def _service(self, meter: Meter, budgets: Sequence[Mapping[str, Json]]) -> Context:
         rules, uses = [slot.rule for slot in SLOTS], self._uses()
         return ServiceContext(
             ObjectKey(Kind.SERVICE, service_id(meter)),
@@ -180,8 +184,17 @@ class Compiler:
             retry_after=self._renderer.text("lua/retry_after.lua"),
             rejection=REJECTION,
             uses=uses,
-            pins={("plugins", "ai-rate-limiting", "rules"): rules, **_pinned(uses)},
+            budgets=budgets,
+            pins={
+                ("plugins", "ai-rate-limiting", "rules"): rules,
+                ("plugins", "token-budget", "limits"): budgets or None,
+                **_pinned(uses),
+            },
         )
+
+    def _choosing(self) -> list[str]:
+        """What comes first where limits depend on who calls: the service's own, and what chooses."""
+        return [self._renderer.text(f"lua/{name}.lua") for name in ("strip_headers", "choose_levels")]
 
     def _uses(self) -> Mapping[str, Json] | None:
         return None if self._target.uses is None else uses_logger(self._target.uses)
@@ -215,7 +228,12 @@ class Compiler:
         return [made.policy(consumers), made.route(served)]
 
     def queue(
-        self, queue: Queue, desired: DesiredState, placed: Placed, consumers: Sequence[str] | None
+        self,
+        queue: Queue,
+        desired: DesiredState,
+        placed: Placed,
+        consumers: Sequence[str] | None,
+        with_buckets: bool = False,
     ) -> list[Context]:
         """A queue: its policy, and routes for its addresses, its model and each choice of members."""
         spec = queue.spec
@@ -225,6 +243,8 @@ class Compiler:
             placed.placements,
             placed.above,
             object_id=policy_id(spec.name),
+            functions=self._choosing(),
+            with_buckets=with_buckets,
             consumers=consumers,
             counters=self._target.counters,
             labels=labels,
@@ -256,6 +276,7 @@ class Compiler:
         name = provider.spec.name
         labels = self._labels(provider.source, name)
         set_headers = {"X-Sluice-Provider": provider.id.hex, **level_headers(above)}
+        chosen, functions = choices(above), self._choosing()
         policy = PolicyContext(
             ObjectKey(Kind.PLUGIN_CONFIG, f"p.{name}"),
             labels,
@@ -264,7 +285,12 @@ class Compiler:
             set_headers=set_headers,
             remove_headers=REMOVED_HEADERS,
             counters=self._target.counters,
-            pins={("plugins", "proxy-rewrite", "headers", "set"): set_headers},
+            functions=functions if chosen else (),
+            choices=chosen,
+            pins={
+                ("plugins", "proxy-rewrite", "headers", "set"): set_headers,
+                **choice_pins(functions, chosen),
+            },
         )
         route = RouteContext(
             ObjectKey(Kind.ROUTE, f"p.{name}"),
@@ -304,8 +330,12 @@ class Compiler:
 
         functions = [
             self._renderer.text(f"lua/{name}.lua")
-            for name, what in (("key_models", models), ("key_levels", levels))
-            if what is not None
+            for name, needed in (
+                ("key_models", models is not None),
+                ("key_levels", levels is not None),
+                ("choose_levels", levels is not None and bool(levels.choices)),
+            )
+            if needed
         ]
         consumer = ConsumerContext(
             ObjectKey(Kind.CONSUMER, username),
@@ -321,6 +351,7 @@ class Compiler:
                 (*_FUNCTION, "models"): models and models.models,
                 (*_FUNCTION, "fixed"): models and models.fixed,
                 (*_FUNCTION, "set_headers"): levels and levels.set_headers,
+                (*_FUNCTION, "choices"): levels and (levels.choices or None),
             },
         )
         old = (credentials(text.secret, rotated=text.rotated) for text in old_texts)

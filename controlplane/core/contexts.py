@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from controlplane.core.above import KeyLevels
 from controlplane.core.key_models import KeyModels
 from controlplane.core.objects import Kind, ObjectKey
 from controlplane.core.secrets import Secret
+from controlplane.core.standing import Choice, KeyLevels
 
 Labels = Mapping[str, str]
 Pins = Mapping[tuple[str | int, ...], object]
@@ -80,6 +80,8 @@ class ServiceContext(Context):
     rejection: str
     uses: Mapping[str, Any] | None = None  # Any: the configuration of a plugin
     """How the gateway tells when keys were used."""
+    budgets: Sequence[Mapping[str, Any]] = ()  # Any: the limits of token-budget
+    """The buckets that stand above queues."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +100,10 @@ class PolicyContext(Context):
     strategy: str = "total_tokens"
     budgets: Sequence[Mapping[str, Any]] = ()  # Any: the limits of token-budget
     output_cap: int | None = None
+    functions: Sequence[str] = ()
+    """What looks at its calls first, in place of what the service brings."""
+    choices: Sequence[Choice] = ()
+    """The limits above that depend on who calls."""
     guards: Mapping[str, Any] = field(default_factory=dict)  # Any: configurations of plugins, by name
     rewrite: Mapping[str, Any] = field(default_factory=dict)  # Any: what proxy-rewrite does with an address
     rejection: str | None = None

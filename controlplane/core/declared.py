@@ -11,6 +11,7 @@ from controlplane.core.limits import Limit
 from controlplane.core.text import LabelValue, Name, Text
 
 LIMITS_EACH = 16
+LIMITS_ABOVE = 256
 T = TypeVar("T")
 
 
@@ -65,3 +66,5 @@ def the_same(value: T) -> T:
 Endpoint = Annotated[Text, AfterValidator(_http_url)]
 Labels = dict[Name, LabelValue]
 Limits = Annotated[tuple[Limit, ...], Field(max_length=LIMITS_EACH), AfterValidator(the_same)]
+LimitsAbove = Annotated[tuple[Limit, ...], Field(max_length=LIMITS_ABOVE)]
+"""Of tenants and tiers: teams and users may have limits of their own."""

@@ -119,11 +119,11 @@ def limit_changes(which: str, before: Sequence[Limit], after: Sequence[Limit]) -
 
 
 def _identity(limit: Limit) -> tuple[object, ...]:
-    return (limit.meter, limit.by, limit.per, limit.refill_per_s, limit.mode)
+    return (limit.meter, limit.by, limit.value, limit.per, limit.refill_per_s, limit.mode)
 
 
 def _meter(limit: Limit) -> tuple[object, ...]:
-    return (limit.meter, limit.by)
+    return (limit.meter, limit.by, limit.value)
 
 
 def _direction(old: Limit, new: Limit) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
 
-from controlplane.core.abilities import STOCK, Abilities
+from controlplane.core.abilities import STOCK, WITH_BUDGETS, Abilities
 from controlplane.core.levels import QUEUE, QUEUE_HEADER, QUEUE_KEY, Slot
 from controlplane.core.limits import Limit, Meter, Mode, Then
 from controlplane.core.spec import Balancer, Fallback, MemberSpec, QueueSpec
@@ -70,18 +70,17 @@ class Enforcement:
     rule: str | None = None
 
 
-_WITH_BUDGETS = "a gateway with the plugin token-budget, such as the fallback gateway"
 _LATER = "a later release of Sluice enforces it; remove it until then"
 _ONE_KIND = "on a stock APISIX a queue counts one kind of tokens: tokens, prompt_tokens or completion_tokens"
 _MEMBERS_OR_LEVELS = (
     "a stock APISIX cannot hold members' token limits and the queue's own on one queue; "
-    f"keep one of the two, or use {_WITH_BUDGETS}"
+    f"keep one of the two, or use {WITH_BUDGETS}"
 )
 _MEMBERS_OR_ABOVE = (
     "limits of a tenant, key or provider count this queue's tokens, "
     "and a stock APISIX cannot hold its members' token limits beside them"
 )
-_ONLY_ONE_OF_THEM = f"keep one of the two, or use {_WITH_BUDGETS}"
+_ONLY_ONE_OF_THEM = f"keep one of the two, or use {WITH_BUDGETS}"
 _TOKENS_ABOVE = "limits of a tenant, key or provider count all of this queue's tokens"
 
 
@@ -235,16 +234,16 @@ def _nowhere(path: str, limit: Limit) -> Problem | None:
 def _not_on_stock(path: str, limit: Limit) -> Problem | None:
     """What a stock APISIX has no plugin for, whoever declares it."""
     if limit.is_calendar:
-        remedy = f"use a window of fixed length, such as 1d, or {_WITH_BUDGETS}"
+        remedy = f"use a window of fixed length, such as 1d, or {WITH_BUDGETS}"
         return Problem(f"{path}.per", "a stock APISIX has no calendar windows", remedy)
     if limit.mode is Mode.SLIDING:
-        remedy = f"use `mode: fixed`, or {_WITH_BUDGETS}"
+        remedy = f"use `mode: fixed`, or {WITH_BUDGETS}"
         return Problem(f"{path}.mode", "a stock APISIX has no sliding windows", remedy)
     if limit.strict:
-        remedy = f"remove `strict`, or use {_WITH_BUDGETS}"
+        remedy = f"remove `strict`, or use {WITH_BUDGETS}"
         return Problem(f"{path}.strict", "a stock APISIX charges after the call", remedy)
     if limit.meter.counts_tokens and limit.refill_per_s is not None:
-        remedy = f"use a window (`per`), or {_WITH_BUDGETS}"
+        remedy = f"use a window (`per`), or {WITH_BUDGETS}"
         return Problem(f"{path}.refill_per_s", "a stock APISIX has no buckets of tokens", remedy)
     return None
 
@@ -305,5 +304,5 @@ def _clashes_above(placed: Sequence[Placement]) -> Iterator[Problem]:
         if item.mechanism is Mechanism.MEMBER:
             yield Problem(f"{item.path}.{item.limit.meter}", _MEMBERS_OR_ABOVE, _ONLY_ONE_OF_THEM)
         elif item.mechanism is Mechanism.LEVEL and item.limit.meter is not Meter.TOKENS:
-            remedy = f"use tokens, or {_WITH_BUDGETS}"
+            remedy = f"use tokens, or {WITH_BUDGETS}"
             yield Problem(f"{item.path}.{item.limit.meter}", _TOKENS_ABOVE, remedy)

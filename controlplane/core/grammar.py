@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from controlplane.core.claims import ATTRIBUTES
+from controlplane.core.attributes import ATTRIBUTES
 from controlplane.core.limits import Meter
 from controlplane.core.problems import NAMED
 from controlplane.core.spec import Document

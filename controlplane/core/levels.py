@@ -6,9 +6,11 @@ this list is part of every running counter: a slot added, renamed or moved start
 The counter itself is named by the scope alone, so a limit may change its slot without losing a count.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from controlplane.core.limits import Meter
+from controlplane.core.limits import Limit, Meter
+from controlplane.core.objects import Json
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,10 @@ class Slot:
     def window_header(self) -> str:
         return f"X-Sluice-Window-{self.name.title()}"
 
+    def headers(self, limit: Limit) -> dict[str, str]:
+        """How much, and in what time."""
+        return {self.limit_header: str(limit.amount), self.window_header: str(limit.window_s)}
+
     @property
     def rule(self) -> dict[str, str]:
         """The rule's text: the same for ever, whatever the limits are."""
@@ -41,23 +47,101 @@ class Slot:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """One limit of token-budget that refills, over all queues: it reads headers as a slot does."""
+
+    name: str
+
+    @property
+    def scope_header(self) -> str:
+        return f"X-Sluice-Bucket-{self.name.title()}"
+
+    @property
+    def limit_header(self) -> str:
+        return f"X-Sluice-Capacity-{self.name.title()}"
+
+    @property
+    def refill_header(self) -> str:
+        return f"X-Sluice-Refill-{self.name.title()}"
+
+    def headers(self, limit: Limit) -> dict[str, str]:
+        """How much, and how fast it comes back."""
+        return {self.limit_header: str(limit.amount), self.refill_header: repr(limit.refill_per_s)}
+
+    @property
+    def budget(self) -> dict[str, Json]:
+        """The limit of token-budget: the same for ever, whatever is declared."""
+        return {
+            "name": f"above/{self.name}",
+            "title": f"{self.name} bucket",
+            "meter": Meter.TOKENS.value,
+            "amount": f"${{http_x_sluice_capacity_{self.name} ?? 1}}",
+            "refill_per_s": f"${{http_x_sluice_refill_{self.name} ?? 1}}",
+            "by": [f"$http_x_sluice_bucket_{self.name}"],
+            "absent": "skip",
+        }
+
+
+Place = Slot | Bucket
+"""Where a limit above queues is counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """What counts the limits of one owner that are divided in one way: so many windows, and a bucket."""
+
+    windows: Sequence[Slot]
+    bucket: Bucket
+
+    @property
+    def places(self) -> tuple[Place, ...]:
+        return (*self.windows, self.bucket)
+
+    def place(self, limit: Limit, taken: int) -> Place | None:
+        """The next place, where so many of the same kind have one; None if there is none left."""
+        same: Sequence[Place] = self.windows if limit.refill_per_s is None else (self.bucket,)
+        return same[taken] if taken < len(same) else None
+
+
 def _slots(name: str, count: int) -> tuple[Slot, ...]:
     return tuple(Slot(name if number == 1 else f"{name}-{number}") for number in range(1, count + 1))
 
 
-GLOBAL = _slots("global", 2)
-TENANT = _slots("tenant", 2)
-TEAM = _slots("team", 1)
-ROLEGROUP = _slots("rolegroup", 1)
-ROLE = _slots("role", 1)
-USER = _slots("user", 1)
+def _level(name: str, windows: int) -> Level:
+    return Level(_slots(name, windows), Bucket(name))
+
+
+GLOBAL = _level("global", 2)
+TENANT = _level("tenant", 2)
+TEAM = _level("team", 1)
+ROLEGROUP = _level("rolegroup", 1)
+ROLE = _level("role", 1)
+USER = _level("user", 1)
 QUEUE = _slots("queue", 3)
 QUEUE_KEY = _slots("queue-key", 2)
 QUEUE_HEADER = _slots("queue-header", 3)
-KEY = _slots("key", 2)
-PROVIDER = _slots("provider", 2)
+KEY = _level("key", 2)
+PROVIDER = _level("provider", 2)
 
-SLOTS = GLOBAL + TENANT + TEAM + ROLEGROUP + ROLE + USER + QUEUE + QUEUE_KEY + QUEUE_HEADER + KEY + PROVIDER
+OF_ATTRIBUTES: Mapping[str | None, Level] = {"team": TEAM, "rolegroup": ROLEGROUP, "role": ROLE, "user": USER}
+OF_TENANT: Mapping[str | None, Level] = {None: TENANT, **OF_ATTRIBUTES}
+"""The levels of a tenant's limits, by what divides them."""
+OF_EVERYTHING: Mapping[str | None, Level] = {None: GLOBAL, **OF_ATTRIBUTES}
+OF_KEY: Mapping[str | None, Level] = {None: KEY}
+OF_PROVIDER: Mapping[str | None, Level] = {None: PROVIDER}
+
+SLOTS = (
+    *GLOBAL.windows,
+    *TENANT.windows,
+    *(slot for level in OF_ATTRIBUTES.values() for slot in level.windows),
+    *QUEUE,
+    *QUEUE_KEY,
+    *QUEUE_HEADER,
+    *KEY.windows,
+    *PROVIDER.windows,
+)
+BUCKETS = tuple(level.bucket for level in (GLOBAL, TENANT, TEAM, ROLEGROUP, ROLE, USER, KEY, PROVIDER))
 
 STRATEGIES = {
     Meter.TOKENS: "total_tokens",

@@ -6,8 +6,10 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, model_validator
 
+from controlplane.core.attributes import ATTRIBUTES, Claim
 from controlplane.core.durations import InvalidDuration, is_calendar, window_seconds
 from controlplane.core.text import CREDENTIAL_HEADERS, header_name
+from controlplane.core.wrong_field import WrongField
 
 LARGEST_AMOUNT = 2**53 - 1  # what every gateway and every JSON reader still counts exactly
 
@@ -58,7 +60,7 @@ def _window(text: str) -> str:
 
 
 def _by(text: str) -> str:
-    if text in ("key", "tenant", "model", "team", "rolegroup", "role", "user"):
+    if text in ("key", "tenant", "model", *ATTRIBUTES):
         return text
     kind, colon, header = text.partition(":")
     if kind == "header" and colon:
@@ -100,6 +102,9 @@ class Limit(BaseModel):
         None,
         description="one counter for each key, tenant, team, rolegroup, role, user, model or header value",
     )
+    value: Claim | None = Field(
+        None, description="the one team, rolegroup, role or user that has this limit and not the common one"
+    )
     then: Then = Then.REJECT
     mode: Mode = Mode.FIXED
     strict: StrictBool = Field(False, description="reserve before the call, so that nothing is overshot")
@@ -116,6 +121,9 @@ class Limit(BaseModel):
                 raise ValueError("a concurrency limit has neither `per` nor `refill_per_s`; remove it")
         elif (self.per is None) == (self.refill_per_s is None):
             raise ValueError("needs either `per` (a window) or `refill_per_s` (a bucket), and not both")
+        if self.value is not None and self.by not in ATTRIBUTES:
+            message = "names one team, rolegroup, role or user; write which of them into `by`"
+            raise WrongField("value", message)
         if self.mode is Mode.SLIDING and (self.per is None or self.is_calendar):
             raise ValueError("`mode: sliding` needs a `per` of fixed length, such as 1m")
         return self
@@ -152,4 +160,5 @@ class Limit(BaseModel):
         elif self.refill_per_s:
             pace = f", refilled by {self.refill_per_s:g}/s"
         amount = f"{self.amount:g} USD" if self.meter is Meter.USD else f"{self.amount} {self.meter}"
-        return amount.replace("_", " ") + pace + (f" by {self.by}" if self.by else "")
+        whose = f" for {self.by} {self.value}" if self.value else f" by {self.by}" if self.by else ""
+        return amount.replace("_", " ") + pace + whose

@@ -4,13 +4,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from controlplane.core.abilities import STOCK, Abilities
-from controlplane.core.above import Above, Standing
+from controlplane.core.above import Above
 from controlplane.core.desired import DesiredState, Queue
 from controlplane.core.enforcement import Placements, place
 from controlplane.core.key_models import model_problems
 from controlplane.core.memory import Memory
 from controlplane.core.platform import NO_PLATFORM, Platform
 from controlplane.core.spec import ProviderType, QueueSpec
+from controlplane.core.standing import Standing
 from controlplane.errors import Problem
 
 
@@ -50,7 +51,7 @@ def unenforceable(
     platform: Platform = NO_PLATFORM,
 ) -> tuple[Problem, ...]:
     """Everything declared that a gateway would not enforce; fields are named from the document's top."""
-    above = Above(desired, platform)
+    above = Above(desired, platform, abilities)
     names = desired.queues if queues is None else queues
     found = [item for name in names for item in _placed(desired.queues[name], above, abilities).problems]
     return (*found, *above.problems(), *model_problems(desired))

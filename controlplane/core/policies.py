@@ -1,19 +1,19 @@
 """A queue's policy: its limits written as the rules and headers of gateway plugins."""
 
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from controlplane.core.above import Standing, level_headers
 from controlplane.core.budgets import budget_limits, output_cap
-from controlplane.core.contexts import CounterStore, Labels, PolicyContext
+from controlplane.core.contexts import CounterStore, Labels, Pins, PolicyContext
 from controlplane.core.desired import Queue
 from controlplane.core.enforcement import Mechanism, Placement, Placements
 from controlplane.core.guards import guard_plugins
-from controlplane.core.levels import LEVELS_HEADER, STRATEGIES
+from controlplane.core.levels import BUCKETS, LEVELS_HEADER, STRATEGIES
 from controlplane.core.limits import Limit
 from controlplane.core.objects import Json, Kind, ObjectKey
 from controlplane.core.spec import Fallback, MemberSpec
+from controlplane.core.standing import Choice, Standing, choices, level_headers
 from controlplane.core.text import CREDENTIAL_HEADERS
 
 QUEUE_HEADER = "X-Sluice-Queue"
@@ -52,14 +52,20 @@ def policy_id(queue: str) -> str:
 def queue_policy(
     queue: Queue,
     placements: Placements,
-    above: Iterable[Standing],
+    above: Sequence[Standing],
     *,
     object_id: str,
+    functions: Sequence[str],
+    with_buckets: bool,
     consumers: Sequence[str] | None,
     counters: CounterStore,
     labels: Labels,
 ) -> PolicyContext:
-    """The context of the plugin_config that all routes of the queue share."""
+    """The context of the plugin_config that all routes of the queue share.
+
+    `functions` choose among limits above where those depend on who calls; `with_buckets` says that the
+    gateway holds buckets above queues.
+    """
     headers = SetHeaders({QUEUE_HEADER: queue.id.hex, **level_headers(above)})
     for placement in placements.of(Mechanism.LEVEL):
         _set_level(headers, queue, placement)
@@ -69,7 +75,10 @@ def queue_policy(
     concurrency = [concurrency_rule(headers, item) for item in placements.of(Mechanism.CONCURRENCY)]
     buckets = [bucket_of(headers, item) for item in placements.of(Mechanism.BUCKET)]
     members = [_member_rule(headers, item) for item in placements.of(Mechanism.MEMBER)]
-    budgets = budget_limits(queue, placements.of(Mechanism.BUDGET))
+    own_budgets = budget_limits(queue, placements.of(Mechanism.BUDGET))
+    # The queue's plugin stands in the place of its service's, which holds the buckets otherwise.
+    budgets = [*own_budgets, *bucket_budgets(with_buckets=bool(own_budgets) and with_buckets)]
+    chosen = choices(above)
     guards = guard_plugins(queue.spec.guards, queue.spec.name)
     return PolicyContext(
         ObjectKey(Kind.PLUGIN_CONFIG, object_id),
@@ -87,6 +96,8 @@ def queue_policy(
         guards=guards,
         budgets=budgets,
         output_cap=output_cap(queue, placements.of(Mechanism.BUDGET)) if budgets else None,
+        functions=functions if chosen else (),
+        choices=chosen,
         pins={
             **{("plugins", name): conf for name, conf in guards.items()},
             ("plugins", "proxy-rewrite", "headers", "set"): headers.values,
@@ -96,8 +107,22 @@ def queue_policy(
             ("plugins", "limit-req", "burst"): buckets[0]["burst"] if buckets else None,
             ("plugins", "ai-rate-limiting", "instances"): members or None,
             ("plugins", "token-budget", "limits"): budgets or None,
+            **choice_pins(functions, chosen),
         },
     )
+
+
+def bucket_budgets(*, with_buckets: bool) -> list[dict[str, Json]]:
+    """The limits of token-budget that count buckets above queues, where there are any."""
+    return [bucket.budget for bucket in BUCKETS] if with_buckets else []
+
+
+def choice_pins(functions: Sequence[str], chosen: Sequence[Choice]) -> Pins:
+    """What no template may change of the limits that depend on who calls."""
+    function = ("plugins", "serverless-pre-function")
+    if not chosen:
+        return {}
+    return {(*function, "functions"): list(functions), (*function, "choices"): list(chosen)}
 
 
 def _set_level(headers: SetHeaders, queue: Queue, placement: Placement) -> None:

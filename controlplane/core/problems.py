@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from controlplane.core.text import NAME_PATTERN, visible
+from controlplane.core.wrong_field import WrongField
 from controlplane.errors import Problem
 
 _NAME = re.compile(NAME_PATTERN)
@@ -129,6 +130,9 @@ def _problem(detail: ErrorDetails, model: type[BaseModel], data: object) -> Prob
     if kind == "extra_forbidden":
         return Problem(field, "is no field that we know", _unknown_field(detail["loc"], model))
     if kind == "value_error":
+        wrong = detail.get("ctx", {}).get("error")
+        if isinstance(wrong, WrongField):
+            field = f"{field}.{wrong.field}".removeprefix(".")
         message, _, remedy = detail["msg"].removeprefix("Value error, ").partition("; ")
         return Problem(field, message, remedy or _ANY_REMEDY)
     if kind in _WORDS:

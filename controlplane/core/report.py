@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator
 
-from controlplane.core.above import Standing
 from controlplane.core.declaring import DeclaredChange
 from controlplane.core.desired import Key, Provider, Queue, Tenant, Tier
 from controlplane.core.enforcement import Enforcement, Mechanism, Placement, Placements
@@ -13,7 +12,9 @@ from controlplane.core.objects import Kind
 from controlplane.core.rule_contexts import counted_as, rule_policy_id
 from controlplane.core.rule_contexts import placements as rule_placements
 from controlplane.core.spec import EVERYTHING
+from controlplane.core.standing import Standing
 
+_RESERVED = "reserved before the call, settled after it"
 _AFTER = "checked before the call, charged after it"
 _OVERSHOOT = "calls in flight × the largest call"
 _ESTIMATES = "calls in flight × what the estimate of a call was short of"
@@ -43,18 +44,29 @@ def enforcement_report(queue: Queue, placements: Placements, policy_id: str) -> 
 def above_report(queue: Queue, standings: Iterable[Standing]) -> Iterator[Enforcement]:
     """A line for each limit above the queue, whoever calls; keys' own limits are theirs."""
     for standing in standings:
-        yield Enforcement(
-            queue=queue.spec.name,
-            path=standing.path,
-            limit=str(standing.limit),
-            mechanism=Mechanism.LEVEL,
-            object=f"{Kind.SERVICE}/{service_id(Meter.TOKENS)}",
-            shared_with="every queue that it stands above"
-            + (f", one counter for each value of {standing.attribute}" if standing.attribute else ""),
-            exactness=_AFTER,
-            worst_overshoot=_OVERSHOOT,
-            edit=_KEEPS,
-        )
+        yield _spanning(queue.spec.name, standing.path, standing.limit, _of_whom(standing))
+
+
+def _spanning(queue: str | None, path: str, limit: Limit, shared_with: str) -> Enforcement:
+    refills = limit.refill_per_s is not None
+    return Enforcement(
+        queue=queue,
+        path=path,
+        limit=str(limit),
+        mechanism=Mechanism.BUDGET if refills else Mechanism.LEVEL,
+        object=f"{Kind.SERVICE}/{service_id(Meter.TOKENS)}",
+        shared_with=shared_with,
+        exactness=_RESERVED if refills else _AFTER,
+        worst_overshoot=_ESTIMATES if refills else _OVERSHOOT,
+        edit=_KEEPS,
+    )
+
+
+def _of_whom(standing: Standing) -> str:
+    whom = "every queue that it stands above"
+    if standing.value:
+        return f"{whom}, one counter for {standing.value} in {standing.attribute}"
+    return whom + (f", one counter for each value of {standing.attribute}" if standing.attribute else "")
 
 
 def owner_report(changes: Iterable[DeclaredChange]) -> Iterator[Enforcement]:
@@ -64,17 +76,14 @@ def owner_report(changes: Iterable[DeclaredChange]) -> Iterator[Enforcement]:
         if not isinstance(item, Key | Tenant | Provider | Tier):
             continue
         for index, limit in enumerate(item.spec.limits):
-            yield Enforcement(
-                queue=None,
-                path=f"{change.kind}s.{change.name}.limits[{index}]",
-                limit=str(limit),
-                mechanism=Mechanism.LEVEL,
-                object=f"{Kind.SERVICE}/{service_id(Meter.TOKENS)}",
-                shared_with=_spans(item) + (f", one counter for each {limit.by}" if limit.by else ""),
-                exactness=_AFTER,
-                worst_overshoot=_OVERSHOOT,
-                edit=_KEEPS,
-            )
+            path = f"{change.kind}s.{change.name}.limits[{index}]"
+            yield _spanning(None, path, limit, _spans(item) + _divided(limit))
+
+
+def _divided(limit: Limit) -> str:
+    if limit.value:
+        return f", one counter for {limit.by} {limit.value}"
+    return f", one counter for each {limit.by}" if limit.by else ""
 
 
 def _spans(item: Key | Tenant | Provider | Tier) -> str:
@@ -143,8 +152,7 @@ def _facts(placement: Placement, placements: Placements, policy_id: str) -> tupl
             return policy, "exact", "none", "starts with a full bucket"
         case Mechanism.BUDGET if placement.limit.meter is not Meter.CONCURRENCY:
             strict = placement.limit.strict or placement.limit.meter in _COUNTED_AT_ONCE
-            exactness = "reserved before the call, settled after it"
-            return policy, exactness, "none" if strict else _ESTIMATES, _KEEPS
+            return policy, _RESERVED, "none" if strict else _ESTIMATES, _KEEPS
         case Mechanism.BUDGET | Mechanism.CONCURRENCY:
             return policy, "exact, held to the end of a stream", "none", "calls in flight go on"
 

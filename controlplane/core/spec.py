@@ -10,9 +10,19 @@ from uuid import UUID
 
 from pydantic import AfterValidator, AwareDatetime, Field, StrictBool, model_validator
 
+from controlplane.core.attributes import ATTRIBUTES
 from controlplane.core.chain import Plugins
-from controlplane.core.claims import ATTRIBUTES, Claims
-from controlplane.core.declared import Declared, Endpoint, Labels, Limits, own_name, the_same, unique
+from controlplane.core.claims import Claims
+from controlplane.core.declared import (
+    Declared,
+    Endpoint,
+    Labels,
+    Limits,
+    LimitsAbove,
+    own_name,
+    the_same,
+    unique,
+)
 from controlplane.core.gateways import GatewaySpec
 from controlplane.core.guards import Guards
 from controlplane.core.rules import RuleSpec
@@ -123,7 +133,7 @@ class TierSpec(Declared):
 
     name: Name
     """What tenants name as their `tier`; `everything` counts all calls, whoever makes them."""
-    limits: Limits = ()
+    limits: LimitsAbove = ()
     """Of each tenant of the tier that declares none of its own; of `everything`: over all calls."""
     labels: Labels = Field(default_factory=dict)
     protect: StrictBool = False
@@ -142,7 +152,7 @@ class TenantSpec(Declared):
     tier: Name | None = None
     suspended: StrictBool = False
     """Its queues are closed and its keys open nothing, until it is taken back."""
-    limits: Limits = ()
+    limits: LimitsAbove = ()
     """Over all its queues and keys; `by: team`, `rolegroup`, `role` or `user` counts each of them apart."""
     required_plugins: Plugins = ()
     """What is put in front of the plugins of every rule of the tenant."""

@@ -6,7 +6,7 @@ from typing import cast
 from uuid import UUID
 
 from controlplane.core.abilities import Abilities
-from controlplane.core.above import platform_problems
+from controlplane.core.countable import platform_problems
 from controlplane.core.desired import DesiredState, Provider, Queue, Rule, Tenant, Tier
 from controlplane.core.desired import Key as DesiredKey
 from controlplane.core.forwarding import Forwarding, forwarding_of
@@ -111,7 +111,7 @@ def unenforced_by(spec: GatewaySpec, state: DesiredState, abilities: Abilities) 
     if not spec.platform:
         return ()
     state = served_at(state, spec.labels)
-    own = tuple(platform_problems(spec.platform))
+    own = tuple(platform_problems(spec.platform, abilities))
     before = set(unenforceable(state, None, abilities))
     return own or tuple(
         item for item in unenforceable(state, None, abilities, spec.platform) if item not in before

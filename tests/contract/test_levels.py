@@ -207,3 +207,120 @@ async def test_declared_tiers_hold_whoever_calls(declared: Declared) -> None:
     await declared.ready(OTHER_CHAT)
     assert await codes(declared, {}, {}, {}) == [200, 200, 429]
     assert await codes(declared, {}, {}, path=OTHER_CHAT, key=OTHER) == [200, 429]
+
+
+TEAM = {"tokens": 10, "per": "1h", "by": "team"}
+GOLD = {**TEAM, "tokens": 30, "value": "gold"}
+
+
+async def test_one_team_has_another_budget_than_each_of_the_others(declared: Declared) -> None:
+    limits = [TEAM, GOLD, {**TEAM, "tokens": 20, "per": "1d", "value": "silver"}]
+    keys = [key("web", tenant="acme"), key("other")]
+    await declared.declare(unique([], tenant="acme"), tenants=[tenant(*limits)], keys=keys)
+    await declared.ready(CHAT)
+    assert await codes(declared, *[{"X_Team_Id": "gold"}] * 4) == [200, 200, 200, 429]
+    assert await codes(declared, *[{"X_Team_Id": "silver"}] * 3) == [200, 200, 429]
+    assert await codes(declared, *[{"X_Team_Id": "red"}] * 2, {}, {}) == [200, 429, 200, 429]
+
+
+async def test_a_pinned_team_cannot_be_charged_to_one_that_may_use_more(declared: Declared) -> None:
+    keys = [key("web", tenant="acme", claims={"team": "red"}), key("other", tenant="acme")]
+    await declared.declare(unique([], tenant="acme"), tenants=[tenant(TEAM, GOLD)], keys=keys)
+    await declared.ready(CHAT)
+    spoofs = [
+        {"X_Team_Id": "gold"},
+        {"X__Team__Id": "gold", "X_Sluice_Limit_Team": "999"},
+        {"x_team_id": "gold", "X__Sluice__Scope__Team": "mine", "X_Sluice_Levels": "0"},
+    ]
+    assert await codes(declared, *spoofs) == [200, 429, 429]
+    assert await codes(declared, *[{"X_Team_Id": "gold"}] * 4, key=OTHER) == [200, 200, 200, 429]
+
+
+async def test_a_team_s_own_budget_goes_with_the_tenant_s_keys_to_queues_of_nobody(
+    declared: Declared,
+) -> None:
+    keys = [key("web", tenant="acme"), key("other")]
+    await declared.declare(unique([]), tenants=[tenant(TEAM, GOLD)], keys=keys)
+    await declared.ready(CHAT)
+    assert await codes(declared, *[{"X_Team_Id": "gold"}] * 4) == [200, 200, 200, 429]
+    assert await codes(declared, {"X_Team_Id": "red"}, {"X_Team_Id": "red"}) == [200, 429]
+    assert await codes(declared, *[{"X_Team_Id": "red"}] * 3, key=OTHER) == [200, 200, 200]
+
+
+async def test_a_user_s_budget_over_everything_needs_no_tenant_and_no_key(declared: Declared) -> None:
+    one = {"tokens": 20, "per": "1h", "by": "user", "value": "ann"}
+    queues = [unique([], access="open"), unique([], name="other", access="open", tenant="acme")]
+    tiers = [{"name": "everything", "limits": [one]}]
+    await declared.declare(*queues, tiers=tiers, tenants=[{"name": "acme"}])
+    await declared.ready(OTHER_CHAT)
+    assert await codes(declared, *[{"X_User_Id": "ann"}] * 3, {}, {"X_User_Id": "bob"}) == [
+        *(200, 200, 429),
+        *(200, 200),
+    ]
+    assert await codes(declared, {"X_User_Id": "ann"}, path=OTHER_CHAT) == [200], "of another tenant"
+
+
+async def test_a_team_s_own_budget_is_raised_in_place(declared: Declared) -> None:
+    queues, keys = [unique([], tenant="acme")], [key("web", tenant="acme"), key("other")]
+    await declared.declare(*queues, tenants=[tenant(TEAM)], keys=keys)
+    await declared.ready(CHAT)
+    gold = {"X_Team_Id": "gold"}
+    assert await codes(declared, gold, gold) == [200, 429]
+    await declared.declare(*queues, tenants=[tenant(TEAM, {**GOLD, "tokens": 20})], keys=keys)
+
+    async def raised() -> bool:
+        return (await declared.call(CHAT, **gold)).status_code == 200
+
+    await until(raised, "the budget of the team's own")
+    assert await codes(declared, gold) == [429]
+
+
+BUCKET = {"tokens": 20, "refill_per_s": 0.001}
+
+
+async def test_buckets_above_queues_hold_over_queues_that_hold_theirs_and_over_others(
+    declared: Declared,
+) -> None:
+    if declared.target.real:
+        pytest.skip("needs token-budget, which a stock APISIX does not have")
+    queues = [
+        unique([], tenant="acme"),
+        unique([{"tokens": 1000, "refill_per_s": 1}], name="other", tenant="acme"),
+    ]
+    limits = [{**BUCKET, "by": "team"}, {**BUCKET, "tokens": 40, "by": "team", "value": "gold"}]
+    both = ["support", "other"]
+    keys = [
+        key("web", tenant="acme", queues=both),
+        key("other", queues=both, tenant="acme", claims={"team": "red"}),
+    ]
+    await declared.declare(*queues, tenants=[tenant(*limits)], keys=keys)
+    await declared.ready(OTHER_CHAT)
+    gold, red = {"X_Team_Id": "gold"}, {"X_Team_Id": "red"}
+    assert await codes(declared, gold, gold) == [200, 200]
+    assert await codes(declared, gold, gold, gold, path=OTHER_CHAT) == [200, 200, 429]
+    assert await codes(declared, gold) == [429]
+    spoofed = {**gold, "X_Sluice_Bucket_Team": "mine", "X_Sluice_Capacity_Team": "999"}
+    assert await codes(declared, spoofed, key=OTHER) == [200]
+    assert await codes(declared, spoofed, spoofed, path=OTHER_CHAT, key=OTHER) == [200, 429]
+    assert await codes(declared, red) == [429], "the pinned team's calls were charged to it"
+
+
+@pytest.mark.parametrize("owner", ["everything", "tenant", "key", "provider"])
+async def test_a_bucket_of_each_owner_is_one_over_all_queues(declared: Declared, owner: str) -> None:
+    if declared.target.real:
+        pytest.skip("needs token-budget, which a stock APISIX does not have")
+    account = {"name": "openai-main", "type": "openai", "endpoint": f"http://{declared.target.mock_address}"}
+    owned = {name: [BUCKET] if name == owner else [] for name in ("everything", "tenant", "key", "provider")}
+    await declared.declare(
+        *(unique([], tenant="acme"), unique([], name="other", tenant="acme")),
+        tiers=[{"name": "everything", "limits": owned["everything"]}],
+        tenants=[tenant(*owned["tenant"])],
+        providers=[{**account, "limits": owned["provider"]}],
+        keys=[key("web", tenant="acme", queues=["support", "other"], limits=owned["key"]), key("other")],
+    )
+    await declared.ready(OTHER_CHAT)
+    assert await codes(declared, {}) == [200]
+    assert await codes(declared, {}, {}, path=OTHER_CHAT) == [200, 429]
+    refused = await declared.call(CHAT)
+    assert refused.status_code == 429
+    assert int(refused.headers["retry-after"]) > 60

@@ -6,19 +6,19 @@ from litestar import Response, Router, post
 from litestar.params import FromPath
 from pydantic import ValidationError
 
-from controlplane.api.access import author_of, needs, principal_of
+from controlplane.api.access import author_of, needs
 from controlplane.api.bodies import AnyRequest, read_json
-from controlplane.api.compat.shapes import EACH, OlderBudget, OlderRule, OlderTenant, Scope, slug
+from controlplane.api.compat.shapes import OlderBudget, OlderRule, OlderTenant, slug
 from controlplane.api.queries import only
 from controlplane.api.service import service_of
 from controlplane.api.views import Shown, object_view, reply
 from controlplane.core.access import Permission
 from controlplane.core.declared import Declared
 from controlplane.core.problems import problems_of
-from controlplane.core.spec import Document, KeySpec, TenantSpec
-from controlplane.errors import Conflict, Forbidden, InvalidSpec, NotFound, Problem
+from controlplane.core.spec import EVERYTHING, Document, KeySpec, TenantSpec
+from controlplane.errors import Conflict, InvalidSpec, NotFound
 from controlplane.store.documents import validated
-from controlplane.store.records import Kind, Query
+from controlplane.store.records import Kind
 
 T = TypeVar("T", bound=Declared)
 
@@ -66,45 +66,36 @@ async def create_older_rule(request: AnyRequest, ref: FromPath[str]) -> Response
 
 @post("/config/budget", name="older_budget", status_code=200, opt=needs(Permission.TENANTS))
 async def older_budget(request: AnyRequest) -> Response[bytes]:
-    """A budget of everybody, or of each team, role or user of a tenant: in place of the one before."""
+    """A budget of everybody, or of teams, roles or users: in place of the one before."""
     only(request, ())
     budget = _read(OlderBudget, await read_json(request))
-    if budget.scope is Scope.GLOBAL:
-        limits = await _of_everybody(request, budget)
-    else:
-        limits = await _of_a_tenant(request, budget)
-    service_of(request).wake()
-    return reply({"limits": limits})
-
-
-async def _of_everybody(request: AnyRequest, budget: OlderBudget) -> Shown:
-    if not principal_of(request).may(Permission.GATEWAYS):
-        raise Forbidden("what everybody may spend is declared on gateways, by administrators")
+    kind, name = (Kind.TIER, EVERYTHING) if budget.tenant is None else (Kind.TENANT, budget.tenant)
     store, author = service_of(request).store, author_of(request)
-    found: Shown = {}
-    for gateway in (await store.page(Kind.GATEWAY, Query(limit=500))).items:
-        patch = {"limits": [budget.declared]}
-        written = await store.patch(Kind.GATEWAY, gateway.spec.name, patch, author)
-        found[f"gateway {gateway.spec.name}"] = object_view(written.stored)["limits"]
-    return found
+    try:
+        stored = await store.get(kind, name)
+    except NotFound:
+        if kind is Kind.TENANT:
+            raise
+        spec = validated(kind, {"name": EVERYTHING, "limits": [budget.declared]})
+        written = await store.create(kind, spec, author)
+    else:
+        before = map(_written, await _in_force(request, object_view(stored)))
+        limits = [*(limit for limit in before if not budget.replaces(limit)), budget.declared]
+        written = await store.patch(kind, name, {"limits": limits}, author, stored.version)
+    service_of(request).wake()
+    return reply({"limits": {f"{kind} {name}": object_view(written.stored)["limits"]}})
 
 
-async def _of_a_tenant(request: AnyRequest, budget: OlderBudget) -> Shown:
-    if budget.id != EACH:
-        message = f"one {budget.scope} cannot have a budget of its own; each of a tenant has as much"
-        remedy = f"write `*`, or give a key of that {budget.scope} limits"
-        raise InvalidSpec("this budget cannot be held", problems=[Problem("id", message, remedy)])
-    if budget.tenant is None:
-        message = f"a {budget.scope} belongs to a tenant"
-        raise InvalidSpec(
-            "this budget cannot be held", problems=[Problem("tenant", message, "name the tenant")]
-        )
-    store = service_of(request).store
-    stored = await store.get(Kind.TENANT, budget.tenant)
-    limits = [limit for limit in object_view(stored)["limits"] if limit.get("by") != budget.scope.value]
-    patch = {"limits": [*map(_written, limits), budget.declared]}
-    written = await store.patch(Kind.TENANT, budget.tenant, patch, author_of(request), stored.version)
-    return {f"tenant {stored.spec.name}": object_view(written.stored)["limits"]}
+async def _in_force(request: AnyRequest, owner: Shown) -> list[Shown]:
+    """What an owner declares; a tenant that declares nothing goes on having what its tier says."""
+    limits: list[Shown] = owner["limits"]
+    if not limits and owner.get("tier"):
+        try:
+            tier = await service_of(request).store.get(Kind.TIER, owner["tier"])
+        except NotFound:
+            return []
+        limits = object_view(tier)["limits"]
+    return limits
 
 
 def _written(limit: Shown) -> Shown:

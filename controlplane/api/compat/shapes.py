@@ -2,13 +2,14 @@
 
 import re
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, StrictBool
+from pydantic import Field, StrictBool, model_validator
 
 from controlplane.core.declared import Declared
-from controlplane.core.limits import Amount, Rate
+from controlplane.core.limits import Amount, Rate, Window
 from controlplane.core.text import Name, Text
+from controlplane.core.wrong_field import WrongField
 
 # Any: plugins and values that today's models check.
 Value = dict[str, Any]
@@ -58,6 +59,11 @@ class OlderRule(Declared):
         }
 
 
+BudgetId = Annotated[
+    str, Field(pattern=r"^(\*|[A-Za-z0-9][A-Za-z0-9._:@/+-]{0,127})$", examples=["data-science"])
+]
+
+
 class Scope(StrEnum):
     """Whose tokens a budget counts."""
 
@@ -72,22 +78,51 @@ EACH = "*"
 
 
 class OlderBudget(Declared):
-    """A bucket of tokens."""
+    """A bucket of tokens, or where a gateway has none, so many in a window."""
 
     scope: Scope
-    id: Annotated[Text, Field(min_length=1, max_length=128)] = EACH
-    """`*`: each team, role or user has as much."""
+    id: BudgetId = EACH
+    """The one team, rolegroup, role or user; `*`: each of them has as much. Of `global` it means nothing."""
     tenant: Name | None = None
-    """Whose teams, roles or users they are."""
+    """Whose teams, roles or users they are; without one, those of every tenant and of nobody."""
     capacity: Amount
-    refillPerSec: Rate  # noqa: N815 - the name that older clients send
+    refillPerSec: Rate | None = None  # noqa: N815 - the name that older clients send
+    per: Window | None = None
+    """A window in place of `refillPerSec`, for gateways that have no buckets."""
+
+    @model_validator(mode="after")
+    def _one_pace(self) -> Self:
+        if (self.refillPerSec is None) == (self.per is None):
+            message = "needs `refillPerSec`, or a window in its place (`per`), and not both"
+            raise WrongField("refillPerSec", message)
+        if self.scope is Scope.GLOBAL and self.tenant is not None:
+            message = "`scope: global` counts everybody; leave it out, or set the tenant's own limits"
+            raise WrongField("tenant", message)
+        return self
+
+    @property
+    def by(self) -> str | None:
+        """What divides the tokens."""
+        return None if self.scope is Scope.GLOBAL else self.scope.value
+
+    @property
+    def value(self) -> str | None:
+        """The one whose tokens they are."""
+        return None if self.by is None or self.id == EACH else self.id
 
     @property
     def declared(self) -> Value:
-        """The limit: as much, in the time in which the bucket fills up."""
-        seconds = max(1, round(self.capacity / self.refillPerSec))
-        by = {} if self.scope is Scope.GLOBAL else {"by": self.scope.value}
-        return {"tokens": self.capacity, "per": f"{seconds}s", **by}
+        """The limit as it is declared today."""
+        pace = {"refill_per_s": self.refillPerSec, "per": self.per}
+        values = {"tokens": self.capacity, **pace, "by": self.by, "value": self.value}
+        return {name: value for name, value in values.items() if value is not None}
+
+    def replaces(self, limit: Value) -> bool:
+        """Whether it takes the place of a limit: of a bucket or window that counts the same."""
+        same = (limit.get("by"), limit.get("value")) == (self.by, self.value)
+        if self.per is None:
+            return same and limit.get("refill_per_s") is not None
+        return same and limit.get("per") is not None and (self.by is not None or limit["per"] == self.per)
 
 
 def slug(text: str) -> str:

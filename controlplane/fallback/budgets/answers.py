@@ -6,7 +6,6 @@ from collections.abc import Collection, Iterable, Mapping
 from controlplane.fallback.counters.rate_limit import HeaderNames
 from controlplane.fallback.http.headers import ResponseHeaders
 from controlplane.fallback.runtime.context import Reply
-from controlplane.limiter.limits import Limit
 from controlplane.limiter.results import Degraded, Refusal, Rejected, Usage
 
 _HELD_S = 1.0
@@ -16,7 +15,7 @@ _TOO_LARGE = "This request can never fit: it is larger than the limit. Ask for l
 
 def refused(
     rejected: Rejected,
-    titles: Mapping[Limit, str],
+    titles: Mapping[str, str],
     headers: ResponseHeaders,
     *,
     code: int,
@@ -55,12 +54,12 @@ def header_names(number: int) -> HeaderNames:
 
 
 def show_standing(
-    headers: ResponseHeaders, usages: Iterable[Usage], names: Mapping[Limit, HeaderNames]
+    headers: ResponseHeaders, usages: Iterable[Usage], names: Mapping[str, HeaderNames]
 ) -> None:
     """For each limit how much fits, how much is left, and in how many seconds all of it is there again."""
     for limit, _, used, reserved, resets_in in usages:
         most = limit.rule.limit
-        names[limit].write(headers, most, max(0, most - used - reserved), math.ceil(resets_in))
+        names[limit.name].write(headers, most, max(0, most - used - reserved), math.ceil(resets_in))
 
 
 def clear_refusal(headers: ResponseHeaders) -> None:
@@ -81,9 +80,9 @@ def _wait(refusal: Refusal) -> float:
     return min(refusal.retry_after or 0.0, _HELD_S) if held else refusal.retry_after or 0.0
 
 
-def _details(refusal: Refusal, titles: Mapping[Limit, str]) -> dict[str, object]:
+def _details(refusal: Refusal, titles: Mapping[str, str]) -> dict[str, object]:
     return {
-        "scope": titles.get(refusal.limit, refusal.limit.name),
+        "scope": titles.get(refusal.limit.name, refusal.limit.name),
         "meter": refusal.limit.meter,
         "limit": refusal.limit.rule.limit,
         "used": refusal.used,

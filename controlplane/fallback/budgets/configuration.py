@@ -1,10 +1,11 @@
 """The configuration of token-budget: its JSON Schema, and its limits as the limiter keeps them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from controlplane.errors import InvalidSpec
 from controlplane.fallback.plugins.redis_options import by_policy
 from controlplane.fallback.runtime.context import Context
 from controlplane.fallback.runtime.templates import Template, template
@@ -25,7 +26,9 @@ Conf = Mapping[str, Any]  # Any: a configuration that its schema has checked
 
 _METERS = ["tokens", "prompt_tokens", "completion_tokens", "requests", "concurrency"]
 _AMOUNT = {"type": "integer", "minimum": 1, "maximum": 2**53 - 1}
+_TEXT = {"type": "string", "minLength": 1, "maxLength": 256}
 _SECONDS = {"type": "number", "exclusiveMinimum": 0, "maximum": 366 * 86400}
+_MOST_MADE = 4096
 _PACES = ("window_s", "refill_per_s", "period")
 
 _LIMIT: dict[str, Any] = {
@@ -34,10 +37,10 @@ _LIMIT: dict[str, Any] = {
         "name": {"type": "string", "minLength": 1, "maxLength": 256},
         "title": {"type": "string", "minLength": 1, "maxLength": 256},
         "meter": {"type": "string", "enum": _METERS},
-        "amount": _AMOUNT,
+        "amount": {"oneOf": [_AMOUNT, _TEXT]},
         "window_s": _SECONDS,
         "mode": {"type": "string", "enum": ["fixed", "sliding"], "default": "fixed"},
-        "refill_per_s": {"type": "number", "exclusiveMinimum": 0, "maximum": 1e9},
+        "refill_per_s": {"oneOf": [{"type": "number", "exclusiveMinimum": 0, "maximum": 1e9}, _TEXT]},
         "period": {"type": "string", "enum": ["day", "week", "month"]},
         "time_zone": {"type": "string", "minLength": 1, "maxLength": 64, "default": "UTC"},
         "strict": {"type": "boolean", "default": False},
@@ -79,6 +82,10 @@ SCHEMA = by_policy(
 )
 
 
+class NoAmount(Exception):
+    """What a limit reads from the request is no amount."""
+
+
 @dataclass(frozen=True, slots=True)
 class Budget:
     """One limit of a configuration."""
@@ -92,6 +99,8 @@ class Budget:
     strict: bool
     member: str | None
     falls_back: bool
+    reads: tuple[Template, Template] | None = None
+    """Of a bucket whose size and pace are written in the request by the gateway's own objects."""
 
     def key(self, context: Context) -> str | None:
         """The counter's key for a call, or None where the call is not counted."""
@@ -105,6 +114,25 @@ class Budget:
             elif self.skips:
                 return None
         return self.scoped.key(request)
+
+    def for_call(self, context: Context, made: dict[tuple[str, ...], "Budget"]) -> "Budget":
+        """The limit as it is for one call; those that were made before are in `made`. Raises NoAmount."""
+        if self.reads is None:
+            return self
+        amount, pace = (one.text_for(context) for one in self.reads)
+        found = made.get((self.limit.name, amount, pace))
+        if found is None:
+            if len(made) >= _MOST_MADE:
+                made.clear()
+            found = made[self.limit.name, amount, pace] = self._sized(amount, pace)
+        return found
+
+    def _sized(self, amount: str, pace: str) -> "Budget":
+        try:
+            rule = TokenBucket(int(amount), float(pace))
+        except (ValueError, InvalidSpec):
+            raise NoAmount(f"{self.limit.name}: {amount!r}, refilled by {pace!r}/s, is no bucket") from None
+        return replace(self, limit=replace(self.limit, rule=rule), reads=None)
 
 
 def budgets_of(conf: Conf) -> tuple[Budget, ...]:
@@ -131,6 +159,8 @@ def _limit_problem(limit: Conf) -> str | None:
     if len(paces) != wanted:
         known = "none of" if wanted == 0 else "exactly one of"
         return f"a limit of {limit['meter']} needs {known} {', '.join(_PACES)}"
+    if _is_read(limit) and "refill_per_s" not in limit:
+        return "an amount with variables belongs to a bucket, with refill_per_s"
     if limit["mode"] == "sliding" and "window_s" not in limit:
         return "mode sliding needs window_s"
     if limit["then"] == "fallback" and "member" not in limit:
@@ -154,10 +184,19 @@ def _budget(limit: Conf) -> Budget:
         strict=limit["strict"],
         member=limit.get("member"),
         falls_back=limit["then"] == "fallback",
+        reads=(template(str(limit["amount"])), template(str(limit["refill_per_s"])))
+        if _is_read(limit)
+        else None,
     )
 
 
+def _is_read(limit: Conf) -> bool:
+    return isinstance(limit["amount"], str) or isinstance(limit.get("refill_per_s"), str)
+
+
 def _rule(limit: Conf) -> Rule:
+    if _is_read(limit):
+        return TokenBucket(1, 1.0)
     amount = int(limit["amount"])
     if limit["meter"] == "concurrency":
         return Concurrency(amount)

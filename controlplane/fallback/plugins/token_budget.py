@@ -4,7 +4,10 @@ Sluice's own plugin: docs/token-budget.md says what it promises.
 """
 
 import asyncio
+from collections.abc import Sequence
 from typing import ClassVar
+
+import structlog
 
 from controlplane.fallback.budgets.answers import (
     clear_refusal,
@@ -14,7 +17,13 @@ from controlplane.fallback.budgets.answers import (
     show_standing,
     unbounded,
 )
-from controlplane.fallback.budgets.configuration import SCHEMA, budgets_of, configuration_problem
+from controlplane.fallback.budgets.configuration import (
+    SCHEMA,
+    Budget,
+    NoAmount,
+    budgets_of,
+    configuration_problem,
+)
 from controlplane.fallback.budgets.held import LEASE_S, Held, Holder
 from controlplane.fallback.budgets.sizes import Counted, NoUpperBound, Sizes, sizes_of
 from controlplane.fallback.llm.call import Call
@@ -23,7 +32,6 @@ from controlplane.fallback.plugins.redis_options import SECRETS, address_of
 from controlplane.fallback.runtime.context import Context, Reply
 from controlplane.fallback.runtime.owner import Owner
 from controlplane.fallback.runtime.plugin import Conf, Outcome, Plugin, Schema, Services
-from controlplane.limiter.limits import Limit
 from controlplane.limiter.results import Rejected
 
 _ONE_EACH = ("requests", "concurrency")
@@ -47,9 +55,12 @@ class TokenBudget(Plugin):
     def __init__(self, conf: Conf, owner: Owner, services: Services) -> None:
         super().__init__(conf, owner, services)
         self._budgets = budgets_of(conf)
-        self._titles = {budget.limit: budget.title for budget in self._budgets}
-        self._falls_back = {budget.limit: budget.falls_back for budget in self._budgets}
-        self._headers = {budget.limit: header_names(number) for number, budget in enumerate(self._budgets, 1)}
+        self._titles = {budget.limit.name: budget.title for budget in self._budgets}
+        self._falls_back = {budget.limit.name: budget.falls_back for budget in self._budgets}
+        self._headers = {
+            budget.limit.name: header_names(number) for number, budget in enumerate(self._budgets, 1)
+        }
+        self._made: dict[tuple[str, ...], Budget] = {}
         self._by_member: dict[str | None, Counted] = {}
         self._limiter = services.limiters.of(address_of(conf))
         self._holder = Holder(self._limiter, services.spawn)
@@ -57,6 +68,7 @@ class TokenBudget(Plugin):
         self._cap: int | None = conf.get("output_cap")
         self._shows = conf["show_limit_headers"]
         self._models: set[str] = set()
+        self._log = structlog.get_logger("gateway.limits")
 
     def access(self, context: Context) -> Outcome:
         if self in context.notes:
@@ -88,11 +100,17 @@ class TokenBudget(Plugin):
             self.services.spawn(self._load_encoding(model))
         counted = self._by_member.get(member.name) or self._count(member.name)
         try:
+            charged = self._applying(context, counted)
+            if not charged:
+                return None
             sizes = sizes_of(self._estimator, context, call, member, counted)
         except NoUpperBound as error:
             return unbounded(str(error))
+        except NoAmount as error:
+            self._log.error("limit cannot be read", object=self.owner.resource_key, reason=str(error))
+            return Reply(500)
         call.cap = sizes.cap
-        return await self._take(context, counted, sizes)
+        return await self._take(context, charged, sizes)
 
     def has_others(self, context: Context) -> bool:
         """Whether another member may have what the last one had not: no limit of all of them has refused."""
@@ -104,20 +122,31 @@ class TokenBudget(Plugin):
         if call is not None and call.target is not None:
             return await self.admit(context, call, call.target)
         # No model's call: what can be counted of it are the call itself and its slot.
-        return await self._take(context, self._by_member.get(None) or self._count(None), None)
+        charged = self._applying(context, self._by_member.get(None) or self._count(None))
+        return await self._take(context, charged, None) if charged else None
 
-    async def _take(self, context: Context, counted: Counted, sizes: Sizes | None) -> Reply | None:
-        charges: list[tuple[Limit, str, int]] = []
+    def _applying(self, context: Context, counted: Counted) -> list[tuple[Budget, str]]:
+        """The limits that count the call, as they are for it, with the keys of their counters."""
+        found = []
         for budget in counted.budgets:
             key = budget.key(context)
             if key is not None:
-                charges.append((budget.limit, key, sizes.amount(budget) if sizes is not None else 1))
+                known = budget if budget.reads is None else budget.for_call(context, self._made)
+                found.append((known, key))
+        return found
+
+    async def _take(
+        self, context: Context, charged: Sequence[tuple[Budget, str]], sizes: Sizes | None
+    ) -> Reply | None:
+        charges = [
+            (budget.limit, key, sizes.amount(budget) if sizes is not None else 1) for budget, key in charged
+        ]
         taken = await self._limiter.reserve(charges, lease=LEASE_S, report=self._shows)
         headers = context.response_headers
         if isinstance(taken, Rejected):
             refusals = taken.refusals
             context.notes[(self, _FALLS_BACK)] = bool(refusals) and all(
-                self._falls_back[refusal.limit] for refusal in refusals
+                self._falls_back[refusal.limit.name] for refusal in refusals
             )
             code, message = self.conf["rejected_code"], self.conf.get("rejected_msg")
             return refused(taken, self._titles, headers, code=code, message=message)

@@ -325,3 +325,29 @@ async def test_a_strict_limit_holds_over_two_gateways(tmp_path: Path, valkey_url
         for case in CASES:
             (spent,) = await admitted(ports, case, windows=1, callers=16)
             assert 0.94 * 20_000 <= spent <= 20_000, case.name
+
+
+def read_bucket(**more: Any) -> Shape:
+    """A bucket whose size and pace stand in headers."""
+    shape = {"amount": "${http_x_capacity ?? 1}", "refill_per_s": "${http_x_refill ?? 0.001}"}
+    return {"name": "read", "meter": "tokens", "by": ["$http_x_team_id"], "absent": "skip", **shape, **more}
+
+
+async def test_a_bucket_is_as_large_as_each_call_says_and_keeps_its_count(
+    bench: Bench, policy: Shape
+) -> None:
+    await bench.route(budget(read_bucket(), **policy))
+    assert await statuses(bench, 3, x_team_id="red", x_capacity="20") == [200, 200, 429]
+    assert await statuses(bench, 2, x_team_id="red", x_capacity="30") == [200, 429]
+    assert await statuses(bench, 1, x_capacity="1") == [200], "nobody's call is not counted"
+
+
+async def test_a_size_that_is_no_number_lets_nothing_through(bench: Bench) -> None:
+    await bench.route(budget(read_bucket()))
+    assert await statuses(bench, 1, x_team_id="red", x_capacity="lots") == [500]
+
+
+async def test_only_buckets_read_their_size(bench: Bench) -> None:
+    window = {**tokens(20), "amount": "${http_x_capacity ?? 1}"}
+    with pytest.raises(AssertionError, match="bucket"):
+        await bench.route(budget(window))

@@ -82,7 +82,7 @@ async def test_a_limit_that_no_gateway_counts_is_refused_with_its_field(
     assert code == ExitCode.ERROR
     assert "tiers.pro.limits[0].concurrency" in err
     async with world.api() as api:
-        everything = {"name": "everything", "limits": [{**HOUR, "by": "user"}]}
+        everything = {"name": "everything", "limits": [{**HOUR, "by": "key"}]}
         reply = await api.post("/api/v1/tiers", json=everything)
     assert reply.status_code == 422
     assert [item["field"] for item in reply.json()["errors"]] == ["limits[0].by"]
@@ -92,3 +92,29 @@ async def test_nobody_is_of_the_tier_everything(ctl: Ctl, file: File) -> None:
     code, _, err = await ctl("plan", *file.write(declared(tenants=[{"name": "a", "tier": "everything"}])))
     assert code == ExitCode.ERROR
     assert "holds everybody already" in err
+
+
+async def test_a_team_s_own_limit_is_told_in_plans_and_comes_back_from_an_export(
+    ctl: Ctl, file: File, world: World
+) -> None:
+    each, gold = {**HOUR, "by": "team"}, {"tokens": 900, "refill_per_s": 25, "by": "team", "value": "gold"}
+    await applied(ctl, file, tiered({"name": "pro", "limits": [each]}))
+    values = tiered({"name": "pro", "limits": [each, gold]})
+    code, out, _ = await ctl("plan", *file.write(values))
+    assert code == ExitCode.CHANGES
+    assert "adds the limit of 900 tokens, refilled by 25/s for team gold" in out
+    await applied(ctl, file, values)
+    _, exported, _ = await ctl("export")
+    assert "value: gold" in exported
+    code, out, _ = await ctl("plan", *file.write(values), "-o", "json")
+    assert code == ExitCode.OK
+    _, out, _ = await ctl("describe", "queue", "support")
+    assert "for team gold" in out
+
+
+async def test_a_value_without_what_it_divides_is_refused_with_its_line(
+    ctl: Ctl, file: File, world: World
+) -> None:
+    code, _, err = await ctl("plan", *file.write(tiered(pro(value="gold"))))
+    assert code == ExitCode.ERROR
+    assert "tiers.pro.limits[0].value" in err

@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from controlplane.core.above import platform_problems
+from controlplane.core.abilities import OURS, STOCK
 from controlplane.core.compiled import Compiled
+from controlplane.core.countable import platform_problems
 from controlplane.core.gateways import GatewaySpec
 from controlplane.core.objects import Kind, ObjectKey
 from controlplane.core.placing import unenforceable
@@ -162,7 +163,7 @@ def test_a_queue_is_refused_too_when_it_is_a_key_that_brings_the_limits() -> Non
         ({"tokens": 5, "per": "month"}, "per"),
         ({"tokens": 5, "per": "1m", "mode": "sliding"}, "mode"),
         ({"tokens": 5, "per": "1m", "strict": True}, "strict"),
-        ({"tokens": 5, "refill_per_s": 1}, "per"),
+        ({"tokens": 5, "refill_per_s": 1}, "refill_per_s"),
         ({"tokens": 5, "per": "1m", "by": "model"}, "by"),
         ({"tokens": 5, "per": "1m", "then": "fallback"}, "then"),
     ],
@@ -272,7 +273,7 @@ def test_declared_tiers_are_counted_where_the_gateway_has_none_of_its_own() -> N
 
 def test_a_tier_s_limits_that_no_gateway_could_count_are_problems() -> None:
     tiers = [
-        {"name": "everything", "limits": [{**HOUR, "by": "team"}]},
+        {"name": "everything", "limits": [{**HOUR, "by": "key"}]},
         {"name": "pro", "limits": [{**HOUR, "by": "team"}, {"requests": 5, "per": "1h"}]},
     ]
     fields = [problem.field for problem in compiled(document(tiers=tiers)).problems]
@@ -281,7 +282,7 @@ def test_a_tier_s_limits_that_no_gateway_could_count_are_problems() -> None:
 
 def test_a_gateway_s_limits_that_it_could_not_count_are_refused() -> None:
     found = platform_problems(
-        platform(limits=[{**HOUR, "by": "key"}], tiers={"pro": [{"usd": 1, "per": "1d"}]})
+        platform(limits=[{**HOUR, "by": "key"}], tiers={"pro": [{"usd": 1, "per": "1d"}]}), OURS
     )
     assert [problem.field for problem in found] == ["limits[0].by", "tiers.pro[0].usd"]
 
@@ -293,3 +294,119 @@ def test_the_report_tells_what_stands_above_a_queue() -> None:
         ("support", "tenants.acme.limits[0]"),
         ("support", "tenants.acme.limits[1]"),
     ]
+
+
+GOLD = {**HOUR, "tokens": 900, "by": "team", "value": "gold"}
+
+
+def choices_of(result: Compiled, policy: str = "q.support") -> list[dict[str, Any]]:
+    wanted = ObjectKey(Kind.PLUGIN_CONFIG, policy)
+    (body,) = [item.body for item in result.objects if item.key == wanted]
+    found: list[dict[str, Any]] = body["plugins"].get("serverless-pre-function", {}).get("choices", [])
+    return found
+
+
+def test_one_team_may_have_another_limit_than_each_of_the_others() -> None:
+    result = compiled(tenanted({**HOUR, "by": "team"}, GOLD))
+    (choice,) = choices_of(result)
+    assert choice["variable"] == "http_x_team_id"
+    assert choice["others"]["X-Sluice-Limit-Team"] == "100"
+    assert choice["values"]["gold"]["X-Sluice-Limit-Team"] == "900"
+    assert choice["values"]["gold"]["X-Sluice-Scope-Team"] == f"{choice['others']['X-Sluice-Scope-Team']}gold"
+    assert "X-Sluice-Limit-Team" not in set_headers(result), "or it would be set after the choice"
+
+
+def test_a_team_s_counter_is_the_same_one_with_and_without_a_limit_of_its_own() -> None:
+    plain = set_headers(compiled(tenanted({**HOUR, "by": "team"})))["X-Sluice-Scope-Team"]
+    (choice,) = choices_of(compiled(tenanted({**HOUR, "by": "team"}, GOLD)))
+    assert choice["values"]["gold"]["X-Sluice-Scope-Team"] == plain.replace("$http_x_team_id", "gold")
+
+
+def test_a_pinned_team_has_its_own_limit_and_nothing_is_left_to_choose() -> None:
+    for team, amount in (("gold", "900"), ("red", "100")):
+        keys = [{"name": "web", "tenant": "acme", "queues": ["support"], "claims": {"team": team}}]
+        function = key_function(compiled(tenanted({**HOUR, "by": "team"}, GOLD, keys=keys)))
+        assert function is not None
+        assert function["set_headers"]["X-Sluice-Limit-Team"] == amount
+        assert function["set_headers"]["X-Sluice-Scope-Team"].endswith(f".3600.{team}")
+        assert "choices" not in function
+
+
+def test_a_key_that_is_counted_elsewhere_chooses_for_itself() -> None:
+    keys = [{"name": "web", "tenant": "acme", "queues": ["support"]}]
+    limits = ({**HOUR, "by": "team"}, GOLD)
+    result = compiled(tenanted(*limits, queues=[queue()], keys=keys))
+    function = key_function(result)
+    assert function is not None
+    assert [choice["variable"] for choice in function["choices"]] == ["http_x_team_id"]
+    assert "X-Sluice-Scope-Team" in function["remove_headers"]
+    assert choices_of(result) == [], "the queue is nobody's"
+
+
+def everything(*limits: dict[str, Any]) -> list[dict[str, Any]]:
+    return [{"name": "everything", "limits": list(limits)}]
+
+
+def test_limits_over_everything_count_the_teams_of_each_tenant_apart_and_those_of_nobody() -> None:
+    queues = [queue(tenant="acme"), queue(name="free")]
+    values = tenanted(queues=queues, tiers=everything({**HOUR, "by": "team"}))
+    result = compiled(values)
+    tenant = desired(values).tenants["acme"].id.hex
+    assert set_headers(result)["X-Sluice-Scope-Team"] == f"team.{tenant}.3600.$http_x_team_id"
+    assert set_headers(result, "q.free")["X-Sluice-Scope-Team"] == "team.nobody.3600.$http_x_team_id"
+
+
+def test_a_tenant_s_own_limit_by_team_goes_before_those_over_everything() -> None:
+    own = tenanted({**HOUR, "tokens": 7, "by": "team"}, tiers=everything({**HOUR, "by": "team"}, GOLD))
+    assert set_headers(compiled(own))["X-Sluice-Limit-Team"] == "7"
+    assert choices_of(compiled(own)) == []
+    one = tenanted({**GOLD, "tokens": 7}, tiers=everything({**HOUR, "by": "team"}, GOLD))
+    (choice,) = choices_of(compiled(one))
+    assert choice["values"]["gold"]["X-Sluice-Limit-Team"] == "7"
+    assert choice["others"]["X-Sluice-Limit-Team"] == "100"
+
+
+BUCKET = {"tokens": 5000, "refill_per_s": 25}
+
+
+def test_a_bucket_above_queues_is_held_by_token_budget_alone() -> None:
+    values = tenanted(BUCKET, {**BUCKET, "by": "team"}, HOUR)
+    result = compiled(values, abilities=OURS)
+    assert result.problems == ()
+    found = set_headers(result)
+    assert (found["X-Sluice-Capacity-Team"], found["X-Sluice-Refill-Team"]) == ("5000", "25.0")
+    (service,) = [item.body for item in result.objects if item.key.kind is Kind.SERVICE]
+    names = [limit["name"] for limit in service["plugins"]["token-budget"]["limits"]]
+    assert {"above/tenant", "above/team"} <= set(names)
+    assert [(line.path, line.mechanism) for line in result.report] == [
+        ("tenants.acme.limits[0]", "token-budget limit"),
+        ("tenants.acme.limits[2]", "ai-rate-limiting rule"),
+        ("tenants.acme.limits[1]", "token-budget limit"),
+    ]
+
+
+def test_a_stock_gateway_is_closed_for_whom_a_bucket_would_count_and_says_the_remedy() -> None:
+    values = tenanted({**BUCKET, "by": "team"}, queues=[queue(tenant="acme"), queue(name="free")])
+    result = compiled(values, abilities=STOCK)
+    (problem,) = result.problems
+    assert problem.field == "tenants.acme.limits[0].refill_per_s"
+    assert "per: 200s" in str(problem.remedy)
+    policies = {item.key.id for item in result.objects if item.key.kind is Kind.PLUGIN_CONFIG}
+    assert policies == {"q.free", "p.openai-main"}
+    closed = compiled(document(tiers=everything(BUCKET)), abilities=STOCK)
+    assert not [item for item in closed.objects if item.key.kind is Kind.PLUGIN_CONFIG]
+
+
+def test_a_queue_that_needs_token_budget_itself_holds_the_buckets_above_it_too() -> None:
+    queues = [queue(tenant="acme", limits=[BUCKET]), queue(name="plain", tenant="acme")]
+    result = compiled(tenanted({**BUCKET, "by": "user"}, queues=queues), abilities=OURS)
+    bodies = {item.key.id: item.body for item in result.objects if item.key.kind is Kind.PLUGIN_CONFIG}
+    names = [limit["name"] for limit in bodies["q.support"]["plugins"]["token-budget"]["limits"]]
+    assert "above/user" in names
+    assert "token-budget" not in bodies["q.plain"]["plugins"], "its service has it"
+
+
+def test_one_value_has_one_bucket_and_the_number_of_windows_of_its_level() -> None:
+    assert refused(tenanted({**HOUR, "by": "team"}, GOLD, {**GOLD, "value": "red"})) == {}
+    found = refused(tenanted(GOLD, {**GOLD, "per": "1d"}))
+    assert "for team gold" in found["tenants.acme.limits[1].tokens"]
