@@ -328,12 +328,13 @@ class Compiler:
                 for form, prefix in forms.items()
             ]
 
+        chosen = levels.choices if levels is not None else ()
         functions = [
             self._renderer.text(f"lua/{name}.lua")
             for name, needed in (
                 ("key_models", models is not None),
                 ("key_levels", levels is not None),
-                ("choose_levels", levels is not None and bool(levels.choices)),
+                ("choose_levels", bool(chosen)),
             )
             if needed
         ]
@@ -346,12 +347,13 @@ class Compiler:
             functions=functions,
             models=models,
             levels=levels,
+            choices=chosen,
             pins={
                 (*_FUNCTION, "functions"): functions or None,
                 (*_FUNCTION, "models"): models and models.models,
                 (*_FUNCTION, "fixed"): models and models.fixed,
                 (*_FUNCTION, "set_headers"): levels and levels.set_headers,
-                (*_FUNCTION, "choices"): levels and (levels.choices or None),
+                (*_FUNCTION, "choices"): chosen or None,
             },
         )
         old = (credentials(text.secret, rotated=text.rotated) for text in old_texts)

@@ -177,6 +177,8 @@ class ConsumerContext(Context):
     """The models that may answer them."""
     levels: KeyLevels | None
     """What it changes of the limits above the queues."""
+    choices: Sequence[Choice] = ()
+    """The limits above that depend on who calls."""
 
 
 @dataclass(frozen=True, slots=True)
