@@ -37,17 +37,21 @@ def show_results(
     except KeyboardInterrupt:
         return interrupted(f"revision {revision} is stored")
     rows = _rows(service, convergence, plan)
+    behind = [gateway for gateway in convergence.behind if not _has_its_part(gateway, plan, rows)]
     if as_value:
-        typer.echo(as_json(_value(revision, plan, convergence, rows)))
+        typer.echo(as_json(_value(revision, plan, convergence, behind, rows)))
     if not convergence.gateways:
         say("no gateway is enabled, so nothing enforces this yet")
         return ExitCode.OK
     if rows:
         say(table(["GATEWAY", "OBJECT", "RESULT"], [row.cells for row in rows]))
     say(gateways_table(convergence.gateways, datetime.now(UTC)))
-    if convergence.done:
-        return ExitCode.OK
     for gateway in convergence.behind:
+        if gateway not in behind:
+            say(f"gateway {gateway['name']} has its part; it is degraded by something else, as it was before")
+    if not behind:
+        return ExitCode.OK
+    for gateway in behind:
         status = gateway["status"]
         why = status.get("error") or f"not at revision {revision} within {timeout_s:g} s"
         say_error(f"error: gateway {gateway['name']} is {status['state']}: {why}")
@@ -127,6 +131,15 @@ def _rows(service: Service, convergence: Convergence, plan: Value) -> list[_Row]
     return sorted(rows, key=lambda row: row.result != _FAILED)
 
 
+def _has_its_part(gateway: Json, plan: Value, rows: Sequence[_Row]) -> bool:
+    """Whether a gateway on which something else was wrong before has everything that the plan is about."""
+    planned = next((each for each in plan["gateways"] if each["name"] == gateway["name"]), None)
+    if planned is None or not gateway["status"]["state"] == planned["state"] == "degraded":
+        return False
+    about = {(gateway["name"], step["object"]) for step in planned["steps"]}
+    return not any(row.result in (_FAILED, _NOT_YET) for row in rows if (row.gateway, row.object) in about)
+
+
 def _outcome(gateway: str, step: Value, found: Value | None) -> _Row:
     if found is not None and found["state"] == "failed":
         return _Row(gateway, step["object"], _FAILED, found["error"])
@@ -137,20 +150,22 @@ def _outcome(gateway: str, step: Value, found: Value | None) -> _Row:
     return _Row(gateway, step["object"], _DONE[step["action"]] if done else _NOT_YET)
 
 
-def _value(revision: int, plan: Value, convergence: Convergence, rows: Sequence[_Row]) -> Value:
+def _value(
+    revision: int, plan: Value, convergence: Convergence, behind: Sequence[Json], rows: Sequence[_Row]
+) -> Value:
     """What became of an apply, for programs."""
-    behind = {gateway["name"] for gateway in convergence.behind}
+    names = {gateway["name"] for gateway in behind}
     return {
         "format_version": RESULT_FORMAT,
         "revision": revision,
-        "done": convergence.done,
+        "done": not behind,
         "changes": [{name: item[name] for name in ("action", "kind", "name")} for item in plan["changes"]],
         "gateways": [
             {
                 "name": gateway["name"],
                 "state": gateway["status"]["state"],
                 "revision": gateway["status"]["applied_revision"],
-                "done": gateway["name"] not in behind,
+                "done": gateway["name"] not in names,
                 "error": gateway["status"].get("error"),
             }
             for gateway in convergence.gateways

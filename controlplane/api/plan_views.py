@@ -168,6 +168,7 @@ def _warnings(plan: Planned) -> list[str]:
         f"queue {name} selects no gateway: none has {labels}, so it is served nowhere"
         for name, labels in plan.served_nowhere.items()
     ]
+    found += [f"{item.about}: {item.message}" for item in plan.beside]
     for gateway in plan.gateways:
         gone = sum(step.action is Action.DELETE for step in gateway.steps.steps)
         if gone:

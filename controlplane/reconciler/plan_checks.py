@@ -1,6 +1,8 @@
 """What stands against a plan, and what of a document somebody may declare at all."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 
 from controlplane.core import selection
 from controlplane.core.above import Above
@@ -89,21 +91,56 @@ def unenforced(wanted: Wanted, gateways: Sequence[GatewayRecord]) -> tuple[Probl
     return tuple(problem for problem in found if tuple(problem.field.split(".")[:2]) in about)
 
 
-def refused(gateways: Sequence[GatewayPlan]) -> list[Refusal]:
-    found = []
-    for gateway in gateways:
-        for collision in gateway.steps.collisions:
-            remedy = "`ctl adopt` shows it, and takes it over on --yes; or remove or rename it"
-            found.append(Refusal(f"gateway {gateway.name}", str(collision), remedy))
-        for item in gateway.rejections:
-            message = f"{item.key} ({item.declared_by}) would not be taken: {item.reason}"
-            remedy = f"change {item.declared_by}, or what of the gateway stands against it"
-            found.append(Refusal(f"gateway {gateway.name}", message, remedy))
-        if gateway.unasked:
-            remedy = "leave --validate-on-gateway out to plan without its opinion"
-            found.append(Refusal(f"gateway {gateway.name}", gateway.unasked, remedy))
-        for problem in gateway.problems:
-            message = f"{problem.field} cannot be enforced there: {problem.message}"
-            remedy = problem.remedy or "choose another gateway for it"
-            found.append(Refusal(f"gateway {gateway.name}", message, remedy))
-    return found
+@dataclass(frozen=True)
+class Concern:
+    """What a plan answers for: what it changes, and what its source declares.
+
+    What stands against somebody else's objects on a gateway holds up nobody but them.
+    """
+
+    wanted: Wanted
+    source: str
+
+    def refused(self, gateways: Sequence[GatewayPlan]) -> tuple[Refusal, ...]:
+        """What stands against the plan on the gateways."""
+        return tuple(found for found, ours in self._found(gateways) if ours)
+
+    def beside(self, gateways: Sequence[GatewayPlan]) -> tuple[Refusal, ...]:
+        """What stands against others there."""
+        return tuple(found for found, ours in self._found(gateways) if not ours)
+
+    def _found(self, gateways: Sequence[GatewayPlan]) -> Iterator[tuple[Refusal, bool]]:
+        for gateway in gateways:
+            about = f"gateway {gateway.name}"
+            for collision in gateway.steps.collisions:
+                remedy = "`ctl adopt` shows it, and takes it over on --yes; or remove or rename it"
+                kind, _, name = collision.declared_by.partition(" ")
+                yield Refusal(about, str(collision), remedy), self._is_ours(kind, name)
+            yield from ((refusal, True) for refusal in _unasked_for(gateway))
+            for problem in gateway.problems:
+                message = f"{problem.field} cannot be enforced there: {problem.message}"
+                refusal = Refusal(about, message, problem.remedy or "choose another gateway for it")
+                kind, _, name = problem.field.partition(".")
+                ours = problem not in gateway.stood or self._is_ours(kind[:-1], name.partition(".")[0])
+                yield refusal, ours
+
+    def _is_ours(self, kind: str, name: str) -> bool:
+        if kind not in KINDS or (kind, name) in self._changed:
+            return True
+        item = named(self.wanted.state, kind).get(name)
+        return item is not None and item.source == self.source
+
+    @cached_property
+    def _changed(self) -> frozenset[tuple[str, str]]:
+        return frozenset((change.kind, change.name) for change in self.wanted.changes)
+
+
+def _unasked_for(gateway: GatewayPlan) -> Iterator[Refusal]:
+    """What a gateway would not take, where it was asked."""
+    about = f"gateway {gateway.name}"
+    for item in gateway.rejections:
+        message = f"{item.key} ({item.declared_by}) would not be taken: {item.reason}"
+        remedy = f"change {item.declared_by}, or what of the gateway stands against it"
+        yield Refusal(about, message, remedy)
+    if gateway.unasked:
+        yield Refusal(about, gateway.unasked, "leave --validate-on-gateway out to plan without its opinion")

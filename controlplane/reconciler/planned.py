@@ -57,6 +57,8 @@ class GatewayPlan:
     """Why it could not be asked."""
     problems: tuple[Problem, ...] = ()
     """What this gateway cannot enforce."""
+    stood: frozenset[Problem] = frozenset()
+    """What it could not enforce before the plan either."""
     rejections: tuple[Rejection, ...] = ()
     """What this gateway would not take, where it was asked."""
     unasked: str | None = None
@@ -84,6 +86,8 @@ class Planned:
     enforcement: tuple[Enforcement, ...]
     served_nowhere: Mapping[str, str] = field(default_factory=dict)
     """The queues that select no gateway, with the labels that they ask for."""
+    beside: tuple[Refusal, ...] = ()
+    """What stands against others' declarations, whatever becomes of this plan."""
 
     @property
     def revision(self) -> int:

@@ -31,7 +31,7 @@ from controlplane.core.verdicts import GatewaySteps, ObjectStep, ThreeWay, recor
 from controlplane.errors import GatewayRefused, GatewayUnavailable, InvalidSpec, PreconditionFailed
 from controlplane.reconciler.both_sides import Compile, compiled_part, compiled_whole
 from controlplane.reconciler.passes import GatewayPass
-from controlplane.reconciler.plan_checks import homeless, own_document, pruned, refused, unenforced
+from controlplane.reconciler.plan_checks import Concern, homeless, own_document, pruned, unenforced
 from controlplane.reconciler.planned import GatewayPlan, Planned, PlanOptions, Serves, everything, told
 from controlplane.reconciler.service import MakePass
 from controlplane.reconciler.turns import Turn, leftovers, limit_problems, turns
@@ -145,7 +145,8 @@ class Planner:
         moment = datetime.fromtimestamp(self._clock.now(), UTC)
         made = await self._gateways(usable, current, wanted, options, moment)
         gateways = tuple(told(plan, serves) for plan, _ in made)
-        stopped = (*wanted.refusals, *refusals, *refused(gateways))
+        concern = Concern(wanted, source)
+        stopped = (*wanted.refusals, *refusals, *concern.refused(gateways))
         sides = [after for _, after in made if after is not None]
         changed = sorted((change.kind, change.name) for change in wanted.changes if change.kind in _LIMITED)
         lines = tuple(line for owner in changed for line in report_of(*owner, sides))
@@ -154,7 +155,8 @@ class Planner:
         lines += tuple(line for line in spanning if line.path not in told_of)
         alone = served_nowhere(wanted.state, [turn.then.site for turn in every])
         alone = {name: labels for name, labels in alone.items() if serves(f"queue {name}")}
-        return Planned(source, options, moment, wanted, stopped, gateways, lines, alone)
+        beside = concern.beside(gateways)
+        return Planned(source, options, moment, wanted, stopped, gateways, lines, alone, beside)
 
     async def stands(self, plan: Planned) -> bool:
         """Whether the same plan would be made now: nothing was declared, and others did nothing more."""
@@ -166,7 +168,8 @@ class Planner:
         moment = datetime.fromtimestamp(self._clock.now(), UTC)
         made = [each for each, _ in await self._gateways(usable, current, plan.wanted, plan.options, moment)]
         now = [(each.name, each.of_others()) for each in made]
-        return not refused(made) and now == [(each.name, each.of_others()) for each in plan.gateways]
+        stopped = Concern(plan.wanted, plan.source).refused(made)
+        return not stopped and now == [(each.name, each.of_others()) for each in plan.gateways]
 
     def foresee(self, plan: Planned) -> Callable[[int], None]:
         """To be told the number of the revision that carries out the plan, before anybody can see it."""
@@ -212,7 +215,8 @@ class Planner:
                 work.digest,
                 adopted=orders.adopted,
             )
-            return await self._judged(record, status, work, sides, after, options), after
+            judged = await self._judged(record, status, work, sides, after, options)
+            return replace(judged, stood=frozenset(before.problems)), after
 
     async def _unseen(
         self, turn: Turn, wanted: Wanted, options: PlanOptions, moment: datetime
