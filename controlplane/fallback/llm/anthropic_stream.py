@@ -86,10 +86,11 @@ class AnthropicStream:
             "id": chunk.get("id"),
             "type": "message",
             "role": "assistant",
-            "model": chunk.get("model"),
             "content": [],
             "usage": {"input_tokens": 0, "output_tokens": 0},
         }
+        if (model := chunk.get("model")) is not None:
+            message["model"] = model
         self._send("message_start", message=message)
 
     def _tool(self, call: Any) -> None:

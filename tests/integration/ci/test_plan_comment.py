@@ -65,6 +65,7 @@ def github(
         SLUICE_PULL_REQUEST="7",
         FILES="queues.yaml\nteams with $(touch spaces)/\n\n",
         NAME="queues",
+        OPTIONS="",
         PASS_ON="0,2",
     )
     return run(step["run"], {**env, **values}, tmp_path)
@@ -102,6 +103,15 @@ def test_a_first_plan_is_commented(host: StandIn, bin_folder: Path, tmp_path: Pa
     assert "-f queues.yaml -f teams with $(touch spaces)/ -o markdown" in done.stderr
     assert not (tmp_path / "spaces").exists()
     assert CANARY not in done.stdout + done.stderr + body["body"]
+
+
+def test_a_plan_is_made_with_the_options_of_the_apply(
+    host: StandIn, bin_folder: Path, tmp_path: Path
+) -> None:
+    host.says(LISTED.format(f"{ISSUE}/7/comments", 1), [])
+    host.says(f"POST {ISSUE}/7/comments", comment(2, ""))
+    done = github(host, bin_folder, tmp_path, OPTIONS="--prune --allow-mass-delete")
+    assert "teams with $(touch spaces)/ --prune --allow-mass-delete -o markdown" in done.stderr
 
 
 def test_the_next_plan_changes_the_same_comment_wherever_it_stands(
@@ -161,9 +171,11 @@ def test_gitlab_gets_a_note_that_is_changed_by_the_next_plan(
     host.says(LISTED.format(notes, 1), [], [comment(3, f"{MARK}\nbefore")])
     host.says(f"POST {notes}", comment(3, ""))
     host.says(f"PUT {notes}/3", comment(3, ""))
-    for _ in range(2):
-        done = run("\n".join(job["script"]), env | {"SLUICE_CI": str(CI)}, tmp_path)
+    for options in ("", "--prune --refresh"):
+        given = {"SLUICE_CI": str(CI), "SLUICE_OPTIONS": options}
+        done = run("\n".join(job["script"]), env | given, tmp_path)
         assert done.returncode == 0, done.stderr
+        assert f"-f queues.yaml {options} -o".replace("  ", " ") in done.stderr
     assert len(host.bodies(f"POST {notes}")) == len(host.bodies(f"PUT {notes}/3")) == 1
 
 
