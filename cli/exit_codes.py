@@ -10,3 +10,5 @@ class ExitCode(IntEnum):
     DRIFT = 3
     REFUSED = 4
     PARTLY_APPLIED = 5
+    INTERRUPTED = 130
+    """Ctrl-C, as shells have it; Typer ends a command with it."""

@@ -109,7 +109,7 @@ def rollback(
     """
     from cli.plan_text import nothing_to_do, plan_text
     from cli.planning import exit_code
-    from cli.results import show_results
+    from cli.results import interrupted, show_results
     from cli.service import connected
 
     path = f"revisions/{revision}/rollback"
@@ -126,7 +126,10 @@ def rollback(
         if made["refusals"]:
             return ExitCode.REFUSED
         agreed(f"Go back to revision {revision}?", yes=yes)
-        done = _carried_out(service, path, {**options, "fingerprint": made["fingerprint"]})
+        try:
+            done = _carried_out(service, path, {**options, "fingerprint": made["fingerprint"]})
+        except KeyboardInterrupt:
+            return interrupted("what was sent may be stored")
         say(f"revision {done['revision']}")
         return show_results(service, done, made, timeout)
 

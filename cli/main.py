@@ -61,6 +61,8 @@ def main(arguments: Sequence[str]) -> int:
     except typer.Abort:
         typer.echo("aborted", err=True)
         return ExitCode.ERROR
+    if code == ExitCode.INTERRUPTED:
+        typer.echo("interrupted", err=True)
     return code if isinstance(code, int) else ExitCode.OK
 
 

@@ -42,6 +42,18 @@ def test_the_exit_code_that_a_command_chooses_is_passed_on(monkeypatch: pytest.M
     assert main(["drifted"]) == ExitCode.DRIFT
 
 
+def test_an_interruption_is_said_and_looks_like_no_outcome(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slow() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(app, "registered_commands", list(app.registered_commands))
+    app.command("slow")(slow)
+    assert main(["slow"]) == ExitCode.INTERRUPTED
+    assert capsys.readouterr().err.strip() == "interrupted"
+
+
 @pytest.mark.parametrize("arguments", [["frobnicate"], ["up", "--nonsense"], ["logs"]])
 def test_a_wrong_command_line_is_an_error_and_never_looks_like_found_changes(
     arguments: list[str], capsys: pytest.CaptureFixture[str]
