@@ -46,8 +46,15 @@ def validate(
 def declared_elsewhere(wanted: "Wanted") -> "Iterator[Problem]":
     """References to what the declaration itself does not have, which a service may know."""
     from controlplane.core.declaring import dangling
+    from controlplane.core.problems import meant_by
     from controlplane.errors import Problem
 
+    for name, tenant in wanted.state.tenants.items():
+        tier, known = tenant.spec.tier, wanted.state.tiers
+        if tier and known and tier not in known:
+            message = f"there is no tier {tier!r} here, and without one it has no limits by it"
+            remedy = meant_by(tier, list(known), "the service or a gateway must know it by then")
+            yield Problem(f"tenants.{name}.tier", message, remedy)
     for found in dangling(wanted.changes, (wanted.state,)):
         meant = found.remedy if found.remedy and found.remedy.startswith("did you mean") else None
         elsewhere = "the service must know it by then"

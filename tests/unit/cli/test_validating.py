@@ -51,6 +51,21 @@ def test_a_name_that_nobody_has_is_answered_with_the_nearest_beside_everything_e
     assert f"{file}:5:15: queues.support.limits[0].usd" in told
 
 
+def test_a_tier_that_is_not_declared_is_a_note_where_others_are(tmp_path: Path, capsys: Captured) -> None:
+    file = tmp_path / "queues.yaml"
+    file.write_text(
+        "tiers: [{name: pro}]\ntenants:\n  - {name: acme, tier: prro}\n  - {name: other, tier: pro}\n"
+    )
+    assert main(["validate", "-f", str(file)]) == ExitCode.OK
+    told = capsys.readouterr().err
+    assert f"note: {file}:3:18: tenants.acme.tier: there is no tier 'prro' here" in told
+    assert "did you mean pro?" in told
+    assert "tenants.other" not in told
+    file.write_text("tenants:\n  - {name: acme, tier: prro}\n")
+    assert main(["validate", "-f", str(file)]) == ExitCode.OK
+    assert "note" not in capsys.readouterr().err
+
+
 def test_a_limit_that_nothing_can_enforce_is_pointed_at(tmp_path: Path, capsys: Captured) -> None:
     file = tmp_path / "queues.yaml"
     file.write_text(QUEUE.replace("limits: [{tokens: 1000, per: 1m}]", "limits: [{usd: 5, per: month}]"))
