@@ -169,6 +169,7 @@ def _warnings(plan: Planned) -> list[str]:
         for name, labels in plan.served_nowhere.items()
     ]
     found += [f"{item.about}: {item.message}" for item in plan.beside]
+    found += [f"{item.field}: {item.message}; {item.remedy}" for item in plan.undeclared_tiers]
     for gateway in plan.gateways:
         gone = sum(step.action is Action.DELETE for step in gateway.steps.steps)
         if gone:

@@ -17,6 +17,7 @@ from controlplane.api.planning import FLAGS, options_of, planner_of
 from controlplane.api.queries import flag, only
 from controlplane.api.resources import PREFIX
 from controlplane.api.service import service_of
+from controlplane.api.uses import AskedToTell
 from controlplane.api.views import Shown, reply
 from controlplane.core.access import Permission
 from controlplane.core.objects import Kind as ObjectKind
@@ -42,7 +43,7 @@ async def plan(request: AnyRequest) -> Response[bytes]:
     """What a document would change, here and on every gateway; nothing is written."""
     options = options_of(request)
     body = await read_body(request, largest=LARGEST_DOCUMENT)
-    document, values = _document(body)
+    document, values = _document(request, body)
     made, view = await _planned(request, document, values, options)
     in_hand(request).keep(principal_of(request), body, document, made, view["fingerprint"])
     if digest := request.headers.get(DIGEST_HEADER):
@@ -103,7 +104,7 @@ async def _agreed(
         shown = in_hand(request).take(principal_of(request), body, options, fingerprint)
         if shown is not None and await planner_of(request).stands(shown.plan):
             return shown.document, shown.plan
-    document, values = _document(body)
+    document, values = _document(request, body)
     if fingerprint is None and not options.prune:
         return document, None
     planned, view = await _planned(request, document, values, options)
@@ -182,13 +183,16 @@ def _key(text: object) -> ObjectKey | None:
     return ObjectKey(ObjectKind(kind), object_id)
 
 
-def _document(body: bytes) -> tuple[Document, Shown]:
+def _document(request: AnyRequest, body: bytes) -> tuple[Document, Shown]:
     values = parse_object(body)
     try:
-        return Document.model_validate(values), values
+        document = Document.model_validate(values)
     except ValidationError as error:
         problems = problems_of(error, Document, values)
         raise InvalidSpec("the document cannot be accepted", problems=problems) from None
+    asked: AskedToTell = request.app.state.asked_to_tell
+    asked.judge_all(document.gateways)
+    return document, values
 
 
 async def _planned(

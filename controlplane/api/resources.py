@@ -9,15 +9,17 @@ from litestar.params import FromPath
 from controlplane.api.access import author_of, needs, principal_of
 from controlplane.api.bodies import PATCH_TYPES, AnyRequest, read_json
 from controlplane.api.compat.handlers import create_older_tenant, is_older_tenant
-from controlplane.api.queries import flag, list_query, only, wanted_versions
+from controlplane.api.queries import LARGEST_PAGE, flag, list_query, only, wanted_versions
 from controlplane.api.service import service_of
 from controlplane.api.uses import AskedToTell
 from controlplane.api.views import Shown, gateway_view, object_view, reply
 from controlplane.core.access import Permission
 from controlplane.core.gateways import GatewaySpec
+from controlplane.core.spec import TenantSpec
+from controlplane.core.tiers import undeclared_tiers
 from controlplane.errors import Forbidden
 from controlplane.store.documents import validated
-from controlplane.store.records import Kind, Spec, Stored, Written
+from controlplane.store.records import Kind, Query, Spec, Stored, Written
 
 PREFIX = "/api/v1"
 _NEVER = -1
@@ -138,6 +140,8 @@ class _Handlers:
         view = await self._view(request, written.stored)
         if written.new_key is not None:
             view["key"] = written.new_key
+        if self._kind is Kind.TENANT:
+            headers |= await _tier_warning(request, written.stored.spec)
         return reply(view, status=status, ETag=written.stored.etag, **headers)
 
     async def _view(self, request: AnyRequest, stored: Stored[Any]) -> Shown:
@@ -145,6 +149,17 @@ class _Handlers:
             return object_view(stored)
         status = await service_of(request).store.gateway_status(stored.id)
         return gateway_view(stored, status, whole=principal_of(request).reach is None)
+
+
+async def _tier_warning(request: AnyRequest, tenant: TenantSpec) -> dict[str, str]:
+    """The header that says of a tenant that its tier is declared nowhere."""
+    if tenant.tier is None:
+        return {}
+    store, most = service_of(request).store, Query(limit=LARGEST_PAGE)
+    known = {tier.spec.name for tier in (await store.page(Kind.TIER, most)).items}
+    known |= {name for gateway in (await store.page(Kind.GATEWAY, most)).items for name in gateway.spec.tiers}
+    found = [f"tier: {item.message}; {item.remedy}" for item in undeclared_tiers([tenant], known)]
+    return {"Warning": f'299 sluice "{found[0]}"'} if found else {}
 
 
 def _can_be_told(request: AnyRequest, spec: Spec) -> None:

@@ -2,7 +2,7 @@
 
 import hmac
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from ipaddress import ip_address
 from typing import Any
@@ -77,6 +77,16 @@ class AskedToTell:
         named = settings.validation_url or settings.public_url
         self._found_from_elsewhere = named is not None or not _is_here(settings.host)
 
+    def judge_all(self, gateways: Iterable[GatewaySpec]) -> None:
+        """Raises InvalidSpec with the gateways of a document that are asked what they cannot tell."""
+        problems = [
+            Problem(f"gateways.{gateway.name}.last_used", problem.message, problem.remedy)
+            for gateway in gateways
+            for problem in self._problems(gateway.last_used, gateway.admin_url)
+        ]
+        if problems:
+            raise InvalidSpec("the document cannot be accepted", problems=problems)
+
     async def check(self, request: AnyRequest, ref: str, changes: Mapping[str, Any]) -> None:  # Any: JSON
         """Raises InvalidSpec where a patch of a gateway would ask what cannot be told."""
         if not changes.keys() & {"last_used", "admin_url", "kind"}:
@@ -89,14 +99,17 @@ class AskedToTell:
 
     def judge(self, last_used: bool, admin_url: object) -> None:
         """Raises InvalidSpec."""
+        if problems := tuple(self._problems(last_used, admin_url)):
+            raise InvalidSpec("this gateway cannot be accepted", problems=problems)
+
+    def _problems(self, last_used: bool, admin_url: object) -> Iterator[Problem]:
         if not last_used or self._found_from_elsewhere:
             return
         if isinstance(admin_url, str) and _is_here(urlsplit(admin_url).hostname or ""):
             return
         message = "a gateway on another machine does not know where to tell when keys were used"
         remedy = "set SLUICE_VALIDATION_URL to where gateways reach the service"
-        problem = Problem("last_used", message, remedy)
-        raise InvalidSpec("this gateway cannot be accepted", problems=[problem])
+        yield Problem("last_used", message, remedy)
 
 
 def _is_here(host: str) -> bool:

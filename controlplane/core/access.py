@@ -11,6 +11,7 @@ from pydantic import AwareDatetime, Field, StringConstraints, model_validator
 from controlplane.core.declared import Declared
 from controlplane.core.refused_targets import USUAL_TARGETS, RefusedTargets
 from controlplane.core.text import Name, Text
+from controlplane.core.wrong_field import WrongField
 
 
 class Role(StrEnum):
@@ -125,7 +126,7 @@ class AccountSpec(Declared):
     @model_validator(mode="after")
     def _people_sign_in(self) -> Self:
         if self.kind is AccountKind.SERVICE and self.email is not None:
-            raise ValueError("a service does not sign in; remove `email`, and make it a token")
+            raise WrongField("email", "a service does not sign in; remove `email`, and make it a token")
         return self
 
 

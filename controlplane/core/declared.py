@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from controlplane.core.limits import Limit
 from controlplane.core.text import LabelValue, Name, Text
+from controlplane.core.wrong_field import WrongField
 
 LIMITS_EACH = 16
 LIMITS_ABOVE = 256
@@ -39,21 +40,24 @@ def _http_url(value: str) -> str:
 
 
 def own_name(name: str, own_id: UUID | None = None) -> None:
-    """Objects are addressed by name or UUID: raises ValueError for the UUID of something else."""
+    """Objects are addressed by name or UUID: raises WrongField for the UUID of something else."""
     try:
         looks_like = UUID(name)
     except ValueError:
         return
     if looks_like != own_id:
-        raise ValueError("the name looks like a UUID, which addresses another object; choose another name")
+        raise WrongField(
+            "name", "the name looks like a UUID, which addresses another object; choose another name"
+        )
 
 
-def unique(names: list[str], what: str) -> None:
-    """Raises ValueError that names the first of them that is there twice."""
+def unique(names: list[str], what: str, *, at: str | None = None) -> None:
+    """Raises ValueError for the first of them that is there twice; `at` is the list that they are in."""
     seen: set[str] = set()
-    for name in names:
+    for index, name in enumerate(names):
         if name in seen:
-            raise ValueError(f"{what} {name!r} is declared twice; give each its own name")
+            message = f"{what} {name!r} is declared twice; give each its own name"
+            raise WrongField(f"{at}[{index}]", message) if at else ValueError(message)
         seen.add(name)
 
 

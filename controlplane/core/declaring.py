@@ -58,6 +58,11 @@ class Wanted:
         return [change for change in self.changes if change.kind == "gateway"]
 
     @property
+    def tenants(self) -> Sequence[TenantSpec]:
+        """The tenants that come or change."""
+        return [change.after.spec for change in self.changes if isinstance(change.after, Tenant)]
+
+    @property
     def of_queues(self) -> Sequence[DeclaredChange]:
         """The changes of what gateways enforce."""
         return [change for change in self.changes if change.kind != "gateway"]

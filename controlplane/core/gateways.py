@@ -13,6 +13,7 @@ from controlplane.core.declared import Declared, Endpoint, Labels, Limits, uniqu
 from controlplane.core.platform import Platform
 from controlplane.core.secrets import MASK, Secret, is_gateway_reference
 from controlplane.core.text import Name, SecretText
+from controlplane.core.wrong_field import WrongField
 
 
 class GatewayKind(StrEnum):
@@ -113,18 +114,20 @@ class GatewaySpec(Declared):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        unique(list(self.plugins), "the plugin")
+        unique(list(self.plugins), "the plugin", at="plugins")
         if self.plugins and self.kind.tells_plugins:
-            raise ValueError("`plugins` belongs to kinds that cannot be asked; this one tells them itself")
+            message = "`plugins` belongs to kinds that cannot be asked; this one tells them itself"
+            raise WrongField("plugins", message)
         if self.kind is GatewayKind.FILE:
             if self.file is None:
-                raise ValueError("`kind: apisix-yaml` needs a `file`, such as edge/apisix.yaml")
+                raise WrongField("file", "`kind: apisix-yaml` needs a `file`, such as edge/apisix.yaml")
             if self.admin_url is not None:
-                raise ValueError("`kind: apisix-yaml` has no Admin API; leave out `admin_url`")
+                raise WrongField("admin_url", "`kind: apisix-yaml` has no Admin API; leave out `admin_url`")
         elif self.admin_url is None:
-            raise ValueError(f"`kind: {self.kind}` needs an `admin_url`, where its Admin API answers")
+            message = f"`kind: {self.kind}` needs an `admin_url`, where its Admin API answers"
+            raise WrongField("admin_url", message)
         elif self.file is not None:
-            raise ValueError("`file` belongs to `kind: apisix-yaml`")
+            raise WrongField("file", "`file` belongs to `kind: apisix-yaml`")
         return self
 
     @property

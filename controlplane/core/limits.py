@@ -118,14 +118,16 @@ class Limit(BaseModel):
             raise ValueError(f"declares {len(declared)} meters; a limit has exactly one of {names}")
         if self.meter is Meter.CONCURRENCY:
             if self.per or self.refill_per_s:
-                raise ValueError("a concurrency limit has neither `per` nor `refill_per_s`; remove it")
+                field = "per" if self.per else "refill_per_s"
+                raise WrongField(field, "a concurrency limit has neither `per` nor `refill_per_s`; remove it")
         elif (self.per is None) == (self.refill_per_s is None):
-            raise ValueError("needs either `per` (a window) or `refill_per_s` (a bucket), and not both")
+            message = "needs either `per` (a window) or `refill_per_s` (a bucket), and not both"
+            raise WrongField("per", message)
         if self.value is not None and self.by not in ATTRIBUTES:
             message = "names one team, rolegroup, role or user; write which of them into `by`"
             raise WrongField("value", message)
         if self.mode is Mode.SLIDING and (self.per is None or self.is_calendar):
-            raise ValueError("`mode: sliding` needs a `per` of fixed length, such as 1m")
+            raise WrongField("mode", "`mode: sliding` needs a `per` of fixed length, such as 1m")
         return self
 
     @property

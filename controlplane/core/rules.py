@@ -15,6 +15,7 @@ from pydantic import AfterValidator, Field, StrictBool, StringConstraints, model
 from controlplane.core.chain import Plugins
 from controlplane.core.declared import Declared, Endpoint, Labels, Limits, own_name, unique
 from controlplane.core.text import CREDENTIAL_HEADERS, HeaderName, Name, SecretText
+from controlplane.core.wrong_field import WrongField
 
 _SEGMENT = r"[A-Za-z0-9._~@+-]+"
 PATH_PATTERN = rf"^/(?:{_SEGMENT}(?:/{_SEGMENT})*)?$"
@@ -186,19 +187,21 @@ class RuleSpec(Declared):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         own_name(self.name)
-        unique(list(self.hosts), "the host")
-        unique(list(self.methods), "the method")
+        unique(list(self.hosts), "the host", at="hosts")
+        unique(list(self.methods), "the method", at="methods")
         if self.access is RuleAccess.TENANT and self.tenant is None:
-            raise ValueError("`access: tenant` needs a `tenant`; name one, or use `access: keys`")
+            raise WrongField("tenant", "`access: tenant` needs a `tenant`; name one, or use `access: keys`")
         for name in self.headers.set:
             if name in CREDENTIAL_HEADERS:
-                raise ValueError(
-                    f"{name} would be kept in plain text; put it into `api_key`, which is sealed"
-                )
+                message = f"{name} would be kept in plain text; put it into `api_key`, which is sealed"
+                raise WrongField("headers.set", message)
         if self.api_key and self.api_key_header in self.headers.set:
-            raise ValueError(f"{self.api_key_header} is what `api_key` is sent in; remove it from `headers`")
-        if self.access is RuleAccess.OPEN and any(limit.by == "key" for limit in self.limits):
-            raise ValueError("`by: key` needs `access: keys`, for an open rule knows no keys")
+            message = f"{self.api_key_header} is what `api_key` is sent in; remove it from `headers`"
+            raise WrongField("headers.set", message)
+        for index, limit in enumerate(self.limits):
+            if self.access is RuleAccess.OPEN and limit.by == "key":
+                message = "`by: key` needs `access: keys`, for an open rule knows no keys"
+                raise WrongField(f"limits[{index}].by", message)
         return self
 
     @property

@@ -27,6 +27,7 @@ from controlplane.core.gateways import GatewaySpec
 from controlplane.core.guards import Guards
 from controlplane.core.rules import RuleSpec
 from controlplane.core.text import ApiKey, HeaderName, ModelName, Name, SecretText, Text
+from controlplane.core.wrong_field import WrongField
 
 MEMBERS_EACH = 64
 
@@ -111,16 +112,18 @@ class ProviderSpec(Declared):
     @model_validator(mode="after")
     def _complete(self) -> Self:
         own_name(self.name)
-        unique([model.name for model in self.models], "the model")
+        unique([model.name for model in self.models], "the model", at="models")
         if self.shared and self.tenant:
-            raise ValueError("a provider of a tenant cannot be `shared`; remove one of the two")
+            raise WrongField("shared", "a provider of a tenant cannot be `shared`; remove one of the two")
         needs_endpoint = (ProviderType.OPENAI_COMPATIBLE, ProviderType.AZURE_OPENAI)
         if self.type in needs_endpoint and self.endpoint is None:
-            raise ValueError(f"a provider of type {self.type} needs an `endpoint`")
+            raise WrongField("endpoint", f"a provider of type {self.type} needs an `endpoint`; add it")
         if self.type is ProviderType.BEDROCK and not (self.region and self.access_key_id):
-            raise ValueError("a provider of type bedrock needs `region`, `access_key_id` and `api_key`")
+            message = "a provider of type bedrock needs `region`, `access_key_id` and `api_key`"
+            raise WrongField("access_key_id" if self.region else "region", message)
         if self.type is ProviderType.VERTEX_AI and not (self.endpoint or (self.project and self.region)):
-            raise ValueError("a provider of type vertex-ai needs `project` and `region`, or an `endpoint`")
+            message = "a provider of type vertex-ai needs `project` and `region`, or an `endpoint`"
+            raise WrongField("region" if self.project else "project", message)
         return self
 
 
@@ -163,7 +166,7 @@ class TenantSpec(Declared):
     def _consistent(self) -> Self:
         own_name(self.name)
         if self.tier == EVERYTHING:
-            raise ValueError(f"`tier: {EVERYTHING}` holds everybody already; name another tier")
+            raise WrongField("tier", f"`{EVERYTHING}` holds everybody already; name another tier")
         return self
 
 
@@ -209,17 +212,20 @@ class QueueSpec(Declared):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         own_name(self.name, self.id)
-        unique([member.name for member in self.members], "the member")
-        unique(list(self.fallback), "the fallback")
+        unique([member.name for member in self.members], "the member", at="members")
+        unique(list(self.fallback), "the fallback", at="fallback")
         if all(member.weight == 0 for member in self.members):
-            raise ValueError("every member has weight 0, so nothing could be called; raise one weight")
+            message = "every member has weight 0, so nothing could be called; raise one weight"
+            raise WrongField("members", message)
         if self.hash_on and self.balancer is not Balancer.CHASH:
-            raise ValueError("`hash_on` belongs to `balancer: chash`")
-        if self.access is Access.OPEN and any(limit.by == "key" for limit in self.limits):
-            raise ValueError("`by: key` needs `access: keys`, for an open queue knows no keys")
-        for limit in self.limits:
+            raise WrongField("hash_on", "`hash_on` belongs to `balancer: chash`")
+        for index, limit in enumerate(self.limits):
+            field = f"limits[{index}].by"
+            if self.access is Access.OPEN and limit.by == "key":
+                raise WrongField(field, "`by: key` needs `access: keys`, for an open queue knows no keys")
             if limit.by in ATTRIBUTES:
-                raise ValueError(f"`by: {limit.by}` belongs to a tenant's limits; declare it there")
+                message = f"`by: {limit.by}` belongs to a tenant's limits; declare it there"
+                raise WrongField(field, message)
         return self
 
 
@@ -250,10 +256,10 @@ class KeySpec(Declared):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         own_name(self.name)
-        unique(list(self.queues), "the queue")
-        unique(list(self.providers), "the provider")
-        unique(list(self.models), "the model")
-        unique(list(self.rules), "the rule")
+        unique(list(self.queues), "the queue", at="queues")
+        unique(list(self.providers), "the provider", at="providers")
+        unique(list(self.models), "the model", at="models")
+        unique(list(self.rules), "the rule", at="rules")
         return self
 
 

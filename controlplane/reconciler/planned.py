@@ -88,6 +88,8 @@ class Planned:
     """The queues that select no gateway, with the labels that they ask for."""
     beside: tuple[Refusal, ...] = ()
     """What stands against others' declarations, whatever becomes of this plan."""
+    undeclared_tiers: tuple[Problem, ...] = ()
+    """The tenants that come or change and name a tier that nobody has declared."""
 
     @property
     def revision(self) -> int:

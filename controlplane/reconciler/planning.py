@@ -27,6 +27,7 @@ from controlplane.core.report import owner_report
 from controlplane.core.safety import Refusal
 from controlplane.core.selection import served_nowhere
 from controlplane.core.spec import Document
+from controlplane.core.tiers import undeclared_tiers
 from controlplane.core.verdicts import GatewaySteps, ObjectStep, ThreeWay, recorded
 from controlplane.errors import GatewayRefused, GatewayUnavailable, InvalidSpec, PreconditionFailed
 from controlplane.reconciler.both_sides import Compile, compiled_part, compiled_whole
@@ -156,7 +157,9 @@ class Planner:
         alone = served_nowhere(wanted.state, [turn.then.site for turn in every])
         alone = {name: labels for name, labels in alone.items() if serves(f"queue {name}")}
         beside = concern.beside(gateways)
-        return Planned(source, options, moment, wanted, stopped, gateways, lines, alone, beside)
+        tiers = {*wanted.state.tiers, *(tier for turn in every for tier in turn.then.platform.tiers)}
+        tierless = tuple(undeclared_tiers(wanted.tenants, tiers))
+        return Planned(source, options, moment, wanted, stopped, gateways, lines, alone, beside, tierless)
 
     async def stands(self, plan: Planned) -> bool:
         """Whether the same plan would be made now: nothing was declared, and others did nothing more."""

@@ -148,6 +148,10 @@ async def test_a_gateway_elsewhere_cannot_be_asked_before_it_is_known_where_it_f
         (problem,) = refused.json()["errors"]
         assert problem["field"] == "last_used"
         assert "SLUICE_VALIDATION_URL" in problem["remedy"]
+        declared = {"gateways": [{**ELSEWHERE, "last_used": True}]}
+        for address in ("/api/v1/apply", "/api/v1/plan"):
+            (problem,) = (await api.post(address, json=declared)).json()["errors"]
+            assert problem["field"] == "gateways.far.last_used"
         assert (await api.post("/api/v1/gateways", json=ELSEWHERE)).status_code == 201
         assert (await api.patch("/api/v1/gateways/far", json={"last_used": True})).status_code == 422
         near = {"last_used": True, "admin_url": "http://127.0.0.1:9180"}

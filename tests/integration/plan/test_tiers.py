@@ -118,3 +118,21 @@ async def test_a_value_without_what_it_divides_is_refused_with_its_line(
     code, _, err = await ctl("plan", *file.write(tiered(pro(value="gold"))))
     assert code == ExitCode.ERROR
     assert "tiers.pro.limits[0].value" in err
+
+
+async def test_a_tier_that_nobody_has_declared_is_told_with_the_nearest_name(
+    ctl: Ctl, file: File, world: World
+) -> None:
+    values = {**tiered(pro()), "tenants": [{"name": "acme", "tier": "por"}]}
+    code, out, _ = await ctl("plan", *file.write(values))
+    assert code == ExitCode.CHANGES
+    assert "tenants.acme.tier: no tier 'por' is declared, so it sets no limits; did you mean pro?" in out
+    _, _, err = await ctl("validate", *file.write(values))
+    assert "tenants.acme.tier" in err
+    assert "did you mean pro?" in err
+    await applied(ctl, file, tiered(pro()))
+    async with world.api() as api:
+        reply = await api.patch("/api/v1/tenants/acme", json={"tier": "por"})
+        assert (reply.status_code, "did you mean pro?" in reply.headers["warning"]) == (200, True)
+        reply = await api.patch("/api/v1/tenants/acme", json={"tier": "pro"})
+        assert "warning" not in reply.headers

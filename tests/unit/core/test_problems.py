@@ -5,8 +5,11 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, ValidationError
 
+from controlplane.core.gateways import GatewaySpec
+from controlplane.core.limits import Limit
 from controlplane.core.problems import problems_of
-from controlplane.core.spec import Document, KeySpec, ProviderSpec, QueueSpec
+from controlplane.core.rules import RuleSpec
+from controlplane.core.spec import Document, KeySpec, ProviderSpec, QueueSpec, TenantSpec
 from controlplane.errors import Problem
 
 MEMBER = {"name": "main", "provider": "openai"}
@@ -105,3 +108,25 @@ def test_odd_values_are_problems_and_nothing_worse(value: Any) -> None:
     found = problems(Document, {"queues": [{"name": value, "members": value, "\ud800": value, "id": value}]})
     assert found
     assert all(str(problem).encode() for problem in found.values())
+
+
+@pytest.mark.parametrize(
+    ("model", "data", "field"),
+    [
+        (GatewaySpec, {"name": "a", "kind": "apisix-yaml"}, "file"),
+        (GatewaySpec, {"name": "a"}, "admin_url"),
+        (ProviderSpec, {"name": "a", "type": "azure-openai"}, "endpoint"),
+        (ProviderSpec, {"name": "a", "type": "bedrock", "region": "eu"}, "access_key_id"),
+        (TenantSpec, {"name": "a", "tier": "everything"}, "tier"),
+        (QueueSpec, {"name": "a", "members": [MEMBER, MEMBER]}, "members[1]"),
+        (QueueSpec, {"name": "a", "members": [MEMBER | {"weight": 0}]}, "members"),
+        (KeySpec, {"name": "a", "queues": ["b", "b"]}, "queues[1]"),
+        (RuleSpec, {"name": "a", "path": "/a", "target": "https://a.example", "access": "tenant"}, "tenant"),
+        (Limit, {"tokens": 5, "per": "1m", "value": "gold"}, "value"),
+        (Limit, {"tokens": 5}, "per"),
+    ],
+)
+def test_fields_that_do_not_go_together_name_the_one_to_change(
+    model: type[BaseModel], data: Any, field: str
+) -> None:
+    assert list(problems(model, data)) == [field]
