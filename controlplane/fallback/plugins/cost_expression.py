@@ -3,7 +3,6 @@
 import ast
 import math
 import operator
-import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -19,6 +18,14 @@ _OPERATORS: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Div: operator.truediv,
     ast.Mod: operator.mod,
     ast.Pow: lambda left, right: math.pow(left, right),
+}
+_COMPARISONS: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {
+    ast.Lt: operator.lt,
+    ast.LtE: operator.le,
+    ast.Gt: operator.gt,
+    ast.GtE: operator.ge,
+    ast.Eq: operator.eq,
+    ast.NotEq: operator.ne,
 }
 _FUNCTIONS: dict[str, Callable[..., Number]] = {
     "abs": abs,
@@ -43,7 +50,7 @@ class CostExpression:
             raise InvalidCost("the expression is too long")
         try:
             # Lua writes a power with a caret, and Python reads that as something else.
-            tree = ast.parse(re.sub(r"\^", "**", text.strip()), mode="eval")
+            tree = ast.parse(text.strip().replace("^", "**").replace("~=", "!="), mode="eval")
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
             raise InvalidCost(f"unexpected symbol: {error}") from None
         self._root = tree.body
@@ -55,6 +62,8 @@ class CostExpression:
             result = _evaluate(self._root, usage)
         except (ArithmeticError, ValueError, TypeError) as error:
             raise InvalidCost(f"failed to evaluate cost_expr: {error}") from None
+        if isinstance(result, bool):
+            raise InvalidCost("cost_expr returned no number")
         if not math.isfinite(result):
             raise InvalidCost("cost_expr returned non-finite value")
         return max(0, math.floor(result + 0.5))
@@ -74,6 +83,14 @@ def _check(node: ast.AST, depth: int) -> None:
         case ast.UnaryOp(op=ast.USub() | ast.UAdd(), operand=operand):
             _check(operand, depth + 1)
         case ast.BinOp(left=left, op=op, right=right) if type(op) in _OPERATORS:
+            _check(left, depth + 1)
+            _check(right, depth + 1)
+        case ast.BoolOp(values=values):
+            for each in values:
+                _check(each, depth + 1)
+        case ast.Compare(left=left, ops=[comparison], comparators=[right]) if (
+            type(comparison) in _COMPARISONS
+        ):
             _check(left, depth + 1)
             _check(right, depth + 1)
         case ast.Call(func=function, args=[_, *_] as arguments, keywords=[]):
@@ -98,16 +115,33 @@ def _evaluate(node: ast.AST, usage: Mapping[str, Any]) -> Number:
             return value
         case ast.Name(id=name):
             reported = usage.get(name)
-            return reported if isinstance(reported, int | float) else 0
+            return reported if isinstance(reported, int | float) and not isinstance(reported, bool) else 0
         case ast.Attribute(attr=name):
             return _CONSTANTS[name]
         case ast.UnaryOp(op=op, operand=operand):
-            value = _evaluate(operand, usage)
+            value = _number(operand, usage)
             return -value if isinstance(op, ast.USub) else value
         case ast.BinOp(left=left, op=op, right=right):
-            result: Number = _OPERATORS[type(op)](_evaluate(left, usage), _evaluate(right, usage))
+            result: Number = _OPERATORS[type(op)](_number(left, usage), _number(right, usage))
             return result
+        case ast.BoolOp(op=op, values=[*first, last]):
+            # As in Lua every number counts as true, and the value that decides is the result.
+            for each in first:
+                found = _evaluate(each, usage)
+                if (found is False) == isinstance(op, ast.And):
+                    return found
+            return _evaluate(last, usage)
+        case ast.Compare(left=left, ops=[comparison], comparators=[right]):
+            return _COMPARISONS[type(comparison)](_number(left, usage), _number(right, usage))
         case ast.Call(func=function, args=arguments):
-            return _function(function)(*(_evaluate(argument, usage) for argument in arguments))
+            return _function(function)(*(_number(argument, usage) for argument in arguments))
         case _:
             raise InvalidCost("not an arithmetic expression")
+
+
+def _number(node: ast.AST, usage: Mapping[str, Any]) -> Number:
+    """The value of what must be a number: nothing can be computed with true and false."""
+    value = _evaluate(node, usage)
+    if isinstance(value, bool):
+        raise InvalidCost("cost_expr computes with a comparison")
+    return value

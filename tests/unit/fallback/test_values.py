@@ -141,6 +141,10 @@ def test_a_path_that_climbs_out_or_is_none_is_refused(target: str) -> None:
         ("-prompt_tokens", 0),
         ("0.4", 0),
         ("0.5", 1),
+        ("prompt_tokens > 5 and completion_tokens or 1", 20),
+        ("prompt_tokens > 50 and completion_tokens or 1", 1),
+        ("missing or 7", 0),
+        ("prompt_tokens ~= 10 or prompt_tokens == 10 and 3", 3),
     ],
 )
 def test_a_cost_is_computed_from_what_was_used(text: str, cost: int) -> None:
@@ -164,6 +168,9 @@ def test_a_cost_is_computed_from_what_was_used(text: str, cost: int) -> None:
         "+" * 600 + "1",
         "1" * 1001,
         "True",
+        "1 < 2 < 3",
+        "a is b",
+        "not a",
     ],
 )
 def test_what_is_no_arithmetic_is_refused(text: str) -> None:
@@ -171,7 +178,9 @@ def test_what_is_no_arithmetic_is_refused(text: str) -> None:
         CostExpression(text)
 
 
-@pytest.mark.parametrize("text", ["1 / 0", "math.huge", "10 ^ 400", "sqrt(0 - 1)", "1 % 0"])
+@pytest.mark.parametrize(
+    "text", ["1 / 0", "math.huge", "10 ^ 400", "sqrt(0 - 1)", "1 % 0", "1 < 2", "1 + (1 < 2)"]
+)
 def test_a_cost_without_a_result_is_an_error(text: str) -> None:
     with pytest.raises(InvalidCost):
         CostExpression(text).cost({})
