@@ -3,7 +3,7 @@
 from litestar import Response, Router, get
 from litestar.params import FromPath
 
-from controlplane.api.access import needs
+from controlplane.api.access import needs, principal_of
 from controlplane.api.bodies import AnyRequest
 from controlplane.api.queries import LARGEST_PAGE, number, only
 from controlplane.api.resources import PREFIX
@@ -31,8 +31,9 @@ async def queue_enforcement(request: AnyRequest, ref: FromPath[str]) -> Response
     abilities = able(queue.spec, await store.sites())
     above = Above(await store.around(queue), abilities=abilities)
     placements = place(queue.spec, abilities, counted_above=above.counts(queue))
+    whole = principal_of(request).reach is None
     report = enforcement_report(queue, placements, policy_id(queue.spec.name))
-    lines = (*report, *above_report(queue, above.of_queue(queue)))
+    lines = (*report, *above_report(queue, above.of_queue(queue), whole=whole))
     return reply({"items": [record_view(line) for line in lines]})
 
 

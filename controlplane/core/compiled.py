@@ -45,7 +45,7 @@ class Compiled:
         owners += [("rule", name) for name in sorted(self.rules)]
         return tuple(line for owner in owners for line in self.report_of(*owner))
 
-    def report_of(self, kind: str, name: str) -> Iterator[Enforcement]:
+    def report_of(self, kind: str, name: str, *, whole: bool = True) -> Iterator[Enforcement]:
         """How the limits of one queue are held, and those above it; or those of one rule."""
         if f"{kind} {name}" not in self.made:
             return
@@ -53,13 +53,15 @@ class Compiled:
             yield from rule_report(self.rules[name])
         elif (placed := self.placed.get(name)) is not None:
             yield from enforcement_report(placed.queue, placed.placements, policy_id(name))
-            yield from above_report(placed.queue, placed.above)
+            yield from above_report(placed.queue, placed.above, whole=whole)
 
     def only(self, wanted: Callable[[str], bool]) -> "Compiled":
         """The part that serves what is wanted."""
         return replace(self, made={name: made for name, made in self.made.items() if wanted(name)})
 
 
-def report_of(kind: str, name: str, compiled: Iterable[Compiled]) -> tuple[Enforcement, ...]:
+def report_of(
+    kind: str, name: str, compiled: Iterable[Compiled], *, whole: bool = True
+) -> tuple[Enforcement, ...]:
     """How the limits of a queue or of a rule are held by the first gateway that serves it."""
-    return next(filter(None, (tuple(each.report_of(kind, name)) for each in compiled)), ())
+    return next(filter(None, (tuple(each.report_of(kind, name, whole=whole)) for each in compiled)), ())

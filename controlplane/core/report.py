@@ -41,9 +41,14 @@ def enforcement_report(queue: Queue, placements: Placements, policy_id: str) -> 
         )
 
 
-def above_report(queue: Queue, standings: Iterable[Standing]) -> Iterator[Enforcement]:
-    """A line for each limit above the queue, whoever calls; keys' own limits are theirs."""
+def above_report(queue: Queue, standings: Iterable[Standing], *, whole: bool = True) -> Iterator[Enforcement]:
+    """A line for each limit above the queue, whoever calls; keys' own limits are theirs.
+
+    Without `whole` nobody is named whom a tier or a gateway singles out: it may be another tenant's.
+    """
     for standing in standings:
+        if standing.value and not whole and not standing.path.startswith("tenants."):
+            continue
         yield _spanning(queue.spec.name, standing.path, standing.limit, _of_whom(standing))
 
 

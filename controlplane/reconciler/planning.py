@@ -150,7 +150,9 @@ class Planner:
         stopped = (*wanted.refusals, *refusals, *concern.refused(gateways))
         sides = [after for _, after in made if after is not None]
         changed = sorted((change.kind, change.name) for change in wanted.changes if change.kind in _LIMITED)
-        lines = tuple(line for owner in changed for line in report_of(*owner, sides))
+        lines = tuple(
+            line for owner in changed for line in report_of(*owner, sides, whole=serves is everything)
+        )
         told_of = {line.path for line in lines}
         spanning = (line for line in owner_report(wanted.changes if sides else ()))
         lines += tuple(line for line in spanning if line.path not in told_of)

@@ -7,6 +7,7 @@ import httpx
 
 from controlplane.store.store import Store
 from tests.fixtures.specs import document, member, queue
+from tests.integration.api.test_access import signed
 
 # Any: JSON.
 
@@ -102,3 +103,22 @@ async def test_where_a_queue_s_limits_are_held_includes_those_above_it(api: http
         ("members[0].limits[0]", "token-budget limit"),
         ("tenants.acme.limits[0]", "ai-rate-limiting rule"),
     ]
+
+
+async def test_a_tenant_s_people_are_not_told_whose_teams_the_platform_singles_out(
+    api: httpx.AsyncClient,
+) -> None:
+    limits = [{**HOUR, "by": "team"}, {**HOUR, "by": "team", "value": "rivals-secret-team"}]
+    tenants, providers = [{"name": "acme"}], [{"name": "openai-main", "type": "openai", "shared": True}]
+    tiers = [{"name": "everything", "limits": limits}]
+    queues = [queue(tenant="acme")]
+    await applied(api, document(tiers=tiers, tenants=tenants, providers=providers, queues=queues))
+    address, own = "/api/v1/queues/support/enforcement", {"queues": [queue(timeout_s=5)]}
+    assert "rivals-secret-team" in (await api.get(address)).text
+    async with signed(api, role="editor", tenant="acme") as editor:
+        for reply in (await editor.get(address), await editor.post("/api/v1/plan", json=own)):
+            assert reply.status_code == 200, reply.text
+            assert "rivals-secret-team" not in reply.text
+        assert [line["path"] for line in (await editor.get(address)).json()["items"]] == [
+            "tiers.everything.limits[0]"
+        ]
