@@ -20,6 +20,15 @@ MOST_WAITING = 1000
 log = structlog.get_logger(__name__)
 
 
+def entry_of(sent: bytes) -> dict[str, Any]:  # Any: JSON
+    """What a gateway has written of one call. Raises InvalidRequest."""
+    # It writes addresses and headers as they came, whatever their encoding.
+    said = parse(sent.decode(errors="replace").encode())
+    if not isinstance(said, dict):
+        raise InvalidRequest("an entry must be a JSON object", remedy="look at the gateway's http-logger")
+    return said
+
+
 @dataclass(frozen=True, slots=True)
 class FinishedCall:
     """What validators are told of a finished call."""
@@ -28,12 +37,8 @@ class FinishedCall:
     headers: Mapping[str, str]
 
     @classmethod
-    def of(cls, rule: RuleSpec, entry: bytes) -> Self:
-        """The call that a gateway's entry tells of. Raises InvalidRequest."""
-        # A gateway writes addresses and headers as they came, whatever their encoding.
-        said = parse(entry.decode(errors="replace").encode())
-        if not isinstance(said, dict):
-            raise InvalidRequest("an entry must be a JSON object", remedy="look at the gateway's http-logger")
+    def of(cls, rule: RuleSpec, said: Mapping[str, Any]) -> Self:  # Any: JSON
+        """The call that a gateway's entry tells of."""
         headers = said.get("headers")
         seconds = _number(said.get("latency_s"))
         values = {

@@ -45,14 +45,21 @@ def newest_uses(entries: Any, now: float) -> dict[UUID, datetime]:  # Any: JSON
     """
     if not isinstance(entries, list):
         raise InvalidRequest("a batch must be a JSON list", remedy="look at the gateway's http-logger")
-    newest: dict[UUID, float] = {}
+    newest: dict[UUID, datetime] = {}
     for entry in entries:
-        if not isinstance(entry, dict):
-            continue
-        key, moment = _key(entry.get("consumer")), _seconds(entry.get("at"))
-        if key is not None and moment is not None:
-            newest[key] = max(newest.get(key, 0), min(moment, now))
-    return {key: datetime.fromtimestamp(moment, UTC) for key, moment in newest.items()}
+        for key, moment in use_in(entry, now).items():
+            newest[key] = max(newest.get(key, moment), moment)
+    return newest
+
+
+def use_in(entry: object, now: float) -> dict[UUID, datetime]:
+    """The key that an entry names, and when it was used; nothing where it names none."""
+    if not isinstance(entry, dict):
+        return {}
+    key, moment = _key(entry.get("consumer")), _seconds(entry.get("at"))
+    if key is None or moment is None:
+        return {}
+    return {key: datetime.fromtimestamp(min(moment, now), UTC)}
 
 
 def _key(name: object) -> UUID | None:

@@ -8,8 +8,10 @@ from litestar.params import FromPath
 
 from controlplane.api.bodies import AnyRequest, read_bytes
 from controlplane.api.service import Service
-from controlplane.api.telling import FinishedCall, Telling
+from controlplane.api.telling import FinishedCall, Telling, entry_of
+from controlplane.api.uses import use_in
 from controlplane.api.validators import PASSED, Call, Validators, Verdict
+from controlplane.clock import Clock
 from controlplane.core.chain import Fail
 from controlplane.core.validation import LARGEST_BODY, VALIDATION_HEADER
 from controlplane.errors import StoreUnavailable, Unauthorized
@@ -48,11 +50,14 @@ async def validate(request: AnyRequest, rule: FromPath[UUID]) -> Response[bytes]
 
 @post(f"{_RULE}/finished", status_code=204, name="finished_call")
 async def finished(request: AnyRequest, rule: FromPath[UUID]) -> None:
-    """Tell the rule's validators of a call that has its answer, after this one."""
+    """Keep when a call's key was used; tell the rule's validators of the call, after this answer."""
     service: Service = request.app.state.service
     _must_be_a_gateway(request, rule, request.headers.get("authorization", "").removeprefix("Bearer "))
     forwarding = await service.store.forwarding(rule)
-    entry = await read_bytes(request, _LARGEST_NEWS)
+    entry = entry_of(await read_bytes(request, _LARGEST_NEWS))
+    clock: Clock = request.app.state.clock
+    if uses := use_in(entry, clock.now()):
+        await service.store.note_uses(None, uses)
     telling: Telling = request.app.state.telling
     telling.tell(forwarding.told, FinishedCall.of(forwarding.rule.spec, entry))
 

@@ -1,5 +1,6 @@
 """How a gateway tells when keys were used: one `http-logger` on the services that all our routes share."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -15,6 +16,8 @@ _QUIET_S = 2
 _MOST = 500
 _TOLD_AGAIN = 2
 _KEYS = "^key-"
+USE: Mapping[str, str] = {"consumer": "$consumer_name", "at": "$msec"}
+"""What a gateway says of a use, in its own variables."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,5 +48,5 @@ def uses_logger(address: UsesAddress) -> dict[str, Json]:
         "inactive_timeout": _QUIET_S,
         "max_retry_count": _TOLD_AGAIN,
         "retry_delay": 1,
-        "log_format": {"consumer": "$consumer_name", "at": "$msec"},
+        "log_format": dict(USE),
     }

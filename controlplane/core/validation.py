@@ -8,6 +8,7 @@ from controlplane.core.chain import ExternalValidator, Fail
 from controlplane.core.forwarding import Forwarding
 from controlplane.core.objects import Json
 from controlplane.core.secrets import SecretRef
+from controlplane.core.uses import USE
 from controlplane.errors import Problem
 
 VALIDATION_HEADER = "X-Sluice-Validation"
@@ -32,8 +33,11 @@ FINISHED_CALL = {
     "request_id": "$http_x_request_id",
     "status": "$status",
     "latency_s": "$request_time",
+    **USE,
 }
-"""What a gateway says of a finished call, in its own variables: neither bodies nor credentials."""
+"""What a gateway says of a finished call, in its own variables: neither bodies nor credentials. Whose key it
+was is for us: this logger stands in the place of the one that tells of uses.
+"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,10 +59,11 @@ class DeclaredStore(Protocol):
     def uses_token(self, gateway: UUID) -> str:
         """What a gateway proves itself with when it tells of uses of keys."""
 
-    async def note_uses(self, gateway: UUID, uses: Mapping[UUID, datetime]) -> None:
+    async def note_uses(self, gateway: UUID | None, uses: Mapping[UUID, datetime]) -> None:
         """Keep when keys were used, as a gateway tells it; a key that is gone is left out.
 
-        Raises NotFound where the gateway is not asked to tell.
+        Raises NotFound where the gateway is not asked to tell. Without one they were told with the finished
+        calls of a rule.
         """
 
     async def forwarding(self, rule: UUID) -> Forwarding:

@@ -29,7 +29,7 @@ from controlplane.store.database import Connection, Database
 from controlplane.store.exporting import export
 from controlplane.store.gateways import known_sites
 from controlplane.store.history import History
-from controlplane.store.key_uses import last_uses, note_uses_at
+from controlplane.store.key_uses import last_uses, note_uses, note_uses_at
 from controlplane.store.neighbours import among_neighbours, forwarding_in
 from controlplane.store.reaching import found_by
 from controlplane.store.records import (
@@ -82,9 +82,12 @@ class Store:
     def uses_token(self, gateway: UUID) -> str:
         return self.sealer.uses_token(gateway)
 
-    async def note_uses(self, gateway: UUID, uses: Mapping[UUID, datetime]) -> None:
+    async def note_uses(self, gateway: UUID | None, uses: Mapping[UUID, datetime]) -> None:
         async with self.database.connection() as connection:
-            await note_uses_at(connection, gateway, uses)
+            if gateway is None:
+                await note_uses(connection, uses)
+            else:
+                await note_uses_at(connection, gateway, uses)
 
     async def forwarding(self, rule: UUID) -> Forwarding:
         async with self.database.connection() as connection:

@@ -168,5 +168,6 @@ async def test_a_call_is_told_of_when_it_has_its_answer_whatever_became_of_it(
         assert [told[name] for name in ("method", "uri", "client_ip")] == ["GET", "/weather", "127.0.0.1"]
         assert [int(found[name]["status"]) for name in ("call-1", "call-2")] == [404, 400]
         assert float(told["latency_s"]) >= 0
+        assert float(told["at"]) > 1e9
         assert told["headers"] == {"x-ticket": "7"}
         assert not any(text in str(service.requests) for text in ("target-secret", "sk-contract"))

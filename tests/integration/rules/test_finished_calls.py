@@ -122,3 +122,32 @@ async def test_nobody_but_a_gateway_makes_the_service_tell(ruled: Ruled) -> None
     async with ruled.world.api() as api:
         for path in ("rules/weather", "rules/weather/objects", "gateways/edge/objects", "audit", "export"):
             assert conf["auth_header"].removeprefix("Bearer ") not in (await api.get(f"/api/v1/{path}")).text
+
+
+async def test_the_use_of_a_key_is_kept_with_a_finished_call_and_is_nobody_else_s_business(
+    ruled: Ruled,
+) -> None:
+    await ruled.rule(ruled.validator(stage="post_response"))
+    await ruled.declare(keys=[{"name": "web", "rules": ["weather"]}])
+    logger = await logger_of(ruled)
+    async with ruled.world.api() as api, httpx.AsyncClient(timeout=30) as gateway:
+        key = (await api.get("/api/v1/keys/web")).json()
+        assert key["last_used_at"] is None
+        entry = {"consumer": f"key-{key['id'].replace('-', '')}", "at": "1700000000.125", "status": "200"}
+        proof = {"Authorization": logger["auth_header"]}
+        assert (await gateway.post(logger["uri"], json=entry)).status_code == 401
+        assert (await gateway.post(logger["uri"], json=entry, headers=proof)).status_code == 204
+        used = (await api.get("/api/v1/keys/web")).json()["last_used_at"]
+    assert used == "2023-11-14T22:13:20.125000+00:00"
+    (seen,) = await heard(ruled)
+    assert not {"consumer", "at"} & seen.keys()
+    assert entry["consumer"] not in str(ruled.validators[0].requests)
+
+
+async def logger_of(ruled: Ruled) -> dict[str, Any]:
+    """How the gateway was told to tell of the rule's finished calls."""
+    found = await ruled.world.objects()
+    plugins = [value["plugins"] for path, value in found.items() if path.startswith("plugin_configs/")]
+    (logger,) = [one["http-logger"] for one in plugins if "http-logger" in one]
+    conf: dict[str, Any] = logger
+    return conf
