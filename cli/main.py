@@ -4,8 +4,6 @@ Every verb group is a file here with a function `add_to(app)`. These files impor
 verbs, so that `ctl --help` is quick.
 """
 
-import gc
-import sys
 from collections.abc import Sequence
 
 import typer
@@ -64,15 +62,3 @@ def main(arguments: Sequence[str]) -> int:
     if code == ExitCode.INTERRUPTED:
         typer.echo("interrupted", err=True)
     return code if isinstance(code, int) else ExitCode.OK
-
-
-def run() -> None:
-    """The entry point of the `ctl` program."""
-    # A command ends soon, and what it reads is kept to its end: the collector would look at it in vain.
-    gc.freeze()
-    gc.set_threshold(100_000, 50, 100)
-    sys.exit(main(sys.argv[1:]))
-
-
-if __name__ == "__main__":
-    run()

@@ -211,7 +211,7 @@ async def _pass_ms(work: GatewayPass, kept: ReconcilingStore, *, look: bool) -> 
 def _timed(stack: StackProcess, *arguments: str) -> float:
     began = time.perf_counter()
     done = subprocess.run(
-        [sys.executable, "-m", "cli.main", *arguments],
+        [sys.executable, "-m", "cli", *arguments],
         env=stack.environ,
         capture_output=True,
         text=True,

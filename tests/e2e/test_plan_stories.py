@@ -199,7 +199,7 @@ def test_unreachable_gateways_end_5_and_hold_up_no_other(team: Team) -> None:
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
 def test_interrupted_commands_are_completed_by_the_next_one(team: Team, how: signal.Signals) -> None:
     team.declares(*(f"{how.name.lower()}{number}" for number in range(20)))
-    command = [sys.executable, "-m", "cli.main", "apply", *team.options, "--yes"]
+    command = [sys.executable, "-m", "cli", "apply", *team.options, "--yes"]
     with subprocess.Popen(
         command, cwd=ROOT, env=team.world.stack.environ, stderr=subprocess.DEVNULL
     ) as process:
@@ -213,7 +213,7 @@ def test_interrupted_commands_are_completed_by_the_next_one(team: Team, how: sig
 @pytest.mark.parametrize("part", ["gateway", "service"])
 def test_killed_parts_cost_nothing_but_time(team: Team, part: str) -> None:
     team.declares(*(f"{part}{number}" for number in range(20)))
-    command = [sys.executable, "-m", "cli.main", "apply", *team.options, "--yes", "--timeout", "2"]
+    command = [sys.executable, "-m", "cli", "apply", *team.options, "--yes", "--timeout", "2"]
     with subprocess.Popen(
         command, cwd=ROOT, env=team.world.stack.environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as process:

@@ -20,7 +20,7 @@ def typed(answer: str, *arguments: str) -> tuple[int, str]:
     """Run `ctl` on a terminal and type one answer; its exit code, and all that the terminal showed."""
     ours, theirs = pty.openpty()
     os.write(ours, answer.encode())
-    command = [sys.executable, "-m", "cli.main", *arguments]
+    command = [sys.executable, "-m", "cli", *arguments]
     with subprocess.Popen(command, cwd=ROOT, stdin=theirs, stdout=theirs, stderr=theirs) as process:
         os.close(theirs)
         shown = b""

@@ -173,7 +173,7 @@ async def test_ctl_that_is_interrupted_has_stored_everything_or_nothing(
     admin.trouble = writes(SILENCE)
     options = file.write(declared())
     environ = {**os.environ, "SLUICE_URL": world.url, "SLUICE_TOKEN": TOKEN}
-    command = [sys.executable, "-m", "cli.main", "apply", *options, *ENOUGH]
+    command = [sys.executable, "-m", "cli", "apply", *options, *ENOUGH]
     process = await asyncio.to_thread(
         lambda: subprocess.Popen(command, cwd=ROOT, env=environ, stderr=subprocess.PIPE, text=True)
     )

@@ -1,0 +1,55 @@
+"""The entry point of `ctl`: whoever interrupts it is not shown where it was, from the first moment on."""
+
+import os
+import signal
+import sys
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from cli.exit_codes import ExitCode
+
+if TYPE_CHECKING:
+    from sys import UnraisableHookArgs
+
+
+def run() -> None:
+    """Run `ctl` with the arguments of this process."""
+    heard = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if heard:
+        # While modules are imported there is nobody yet to catch an interruption, and nothing to be undone.
+        signal.signal(signal.SIGINT, _end)
+        sys.unraisablehook = _unraisable
+    import gc
+
+    from cli.main import main
+
+    # A command ends soon, and what it reads is kept to its end: the collector would look at it in vain.
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 100)
+    try:
+        if heard:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+        code = main(sys.argv[1:])
+        if heard:
+            signal.signal(signal.SIGINT, _end)
+    except KeyboardInterrupt:
+        _end()
+    sys.exit(code)
+
+
+def _end(number: int = signal.SIGINT, frame: FrameType | None = None) -> None:
+    try:
+        os.write(2, b"interrupted\n")
+    finally:
+        os._exit(ExitCode.INTERRUPTED)
+
+
+def _unraisable(what: "UnraisableHookArgs") -> None:
+    """An interruption that falls into a callback, as imports have them, would be printed and forgotten."""
+    if issubclass(what.exc_type, KeyboardInterrupt):
+        _end()
+    sys.__unraisablehook__(what)
+
+
+if __name__ == "__main__":
+    run()
