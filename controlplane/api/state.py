@@ -14,7 +14,7 @@ from controlplane.core.access import Permission
 from controlplane.core.desired import Queue
 from controlplane.core.enforcement import place
 from controlplane.core.policies import policy_id
-from controlplane.core.report import above_report, enforcement_report, rule_report
+from controlplane.core.report import above_report, account_report, enforcement_report, rule_report
 from controlplane.core.selection import able
 from controlplane.store.records import Kind
 
@@ -32,8 +32,10 @@ async def queue_enforcement(request: AnyRequest, ref: FromPath[str]) -> Response
     above = Above(await store.around(queue), abilities=abilities)
     placements = place(queue.spec, abilities, counted_above=above.counts(queue))
     whole = principal_of(request).reach is None
-    report = enforcement_report(queue, placements, policy_id(queue.spec.name))
-    lines = (*report, *above_report(queue, above.of_queue(queue), whole=whole))
+    policy = policy_id(queue.spec.name)
+    report = enforcement_report(queue, placements, policy)
+    accounts = account_report(queue, above.accounts(queue), policy)
+    lines = (*report, *accounts, *above_report(queue, above.of_queue(queue), whole=whole))
     return reply({"items": [record_view(line) for line in lines]})
 
 

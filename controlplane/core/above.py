@@ -2,7 +2,7 @@
 
 They are counted on the shared service, in one counter over all queues. The routes of a queue set the headers
 of what stands above it. A key that belongs to another tenant, pins claims or has limits of its own brings a
-function along that sets them anew for its calls.
+function along that sets them anew for its calls. Accounts are counted so only where there is no token-budget.
 """
 
 from collections.abc import Iterator, Sequence
@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain
 
-from controlplane.core.abilities import STOCK, Abilities
+from controlplane.core.abilities import STOCK, WITH_BUDGETS, Abilities
+from controlplane.core.accounts import Account, account_problems, accounts_of
 from controlplane.core.attributes import ATTRIBUTES
 from controlplane.core.claims import Claims
 from controlplane.core.countable import owner_problems, platform_problems
@@ -50,7 +51,7 @@ class Above:
     abilities: Abilities = STOCK
 
     def of_queue(self, queue: Queue) -> list[Standing]:
-        """What counts the calls of a queue's routes, whoever calls."""
+        """What of the shared service counts the calls of a queue's routes, whoever calls."""
         accounts = {member.provider for member in queue.spec.members}
         found = self._of_everything() + self._of_caller(queue.spec.tenant)
         if len(accounts) == 1:
@@ -58,9 +59,18 @@ class Above:
         return found
 
     def of_provider(self, provider: Provider) -> list[Standing]:
-        """What counts the calls of a provider's own address."""
+        """What of the shared service counts the calls of a provider's own address."""
         own = self._of_account(provider.spec.name)
         return self._of_everything() + self._of_caller(provider.spec.tenant) + own
+
+    def accounts(self, queue: Queue) -> tuple[Account, ...]:
+        """The accounts whose limits token-budget counts with the queue's own."""
+        return accounts_of(queue, self.desired.providers) if self.abilities.token_budget else ()
+
+    def account(self, provider: Provider) -> tuple[Account, ...]:
+        """What token-budget counts of the calls of a provider's own address."""
+        limited = self.abilities.token_budget and bool(provider.spec.limits)
+        return (Account(provider),) if limited else ()
 
     def of_key(self, key: Key) -> KeyLevels | None:
         """What a key changes, or None where its calls are counted as its queues say."""
@@ -96,7 +106,7 @@ class Above:
     def has_buckets(self) -> bool:
         """Whether the gateway holds a bucket above a queue, of anybody."""
         state = self.desired
-        owners = (state.tiers, state.tenants, state.keys, state.providers)
+        owners = (state.tiers, state.tenants, state.keys)
         specs = chain.from_iterable((item.spec for item in kind.values()) for kind in owners)
         of_all = chain.from_iterable(spec.limits for spec in specs)
         own = chain(self.platform.limits, *self.platform.tiers.values())
@@ -104,7 +114,8 @@ class Above:
 
     def counts(self, queue: Queue) -> bool:
         """Whether anything above the queue counts its calls: its own limits must count the same tokens."""
-        return _has_windows(self.of_queue(queue)) or self.limits_keys_of(queue.spec.name)
+        above = _has_windows(self.of_queue(queue)) or bool(self.accounts(queue))
+        return above or self.limits_keys_of(queue.spec.name)
 
     def limits_keys_of(self, queue: str) -> bool:
         """Whether a key that opens the queue is limited itself."""
@@ -154,8 +165,11 @@ class Above:
             yield from owner_problems(f"keys.{key.spec.name}", key.spec.limits, OF_KEY, able)
             yield from self._ambiguous(key)
         for provider in state.providers.values():
-            owner = f"providers.{provider.spec.name}"
-            yield from owner_problems(owner, provider.spec.limits, OF_PROVIDER, able)
+            if able.token_budget:
+                yield from account_problems(provider)
+            else:
+                owner = f"providers.{provider.spec.name}"
+                yield from owner_problems(owner, provider.spec.limits, OF_PROVIDER, able)
 
     def _tiers_in_use(self) -> Iterator[str]:
         """The declared tiers that the gateway has no limits of its own in place of."""
@@ -170,12 +184,17 @@ class Above:
 
     def queue_problems(self, queue: Queue) -> Iterator[Problem]:
         """Limits of accounts that a queue would slip past; fields are named from the queue's top."""
+        if self.abilities.token_budget:
+            return
         accounts = {member.provider for member in queue.spec.members}
         for position, member in enumerate(queue.spec.members):
             provider = self.desired.providers.get(member.provider)
             if provider is not None and provider.spec.limits and len(accounts) > 1:
                 message = f"provider {member.provider} has limits, and this queue calls others beside it"
-                remedy = "use the members of one provider for each queue, or set the limits on the members"
+                remedy = (
+                    "use the members of one provider for each queue, set the limits on the members, "
+                    f"or use {WITH_BUDGETS}"
+                )
                 yield Problem(f"members[{position}].provider", message, remedy)
 
     def _opened_tenants(self, key: Key) -> set[str | None]:
@@ -218,7 +237,7 @@ class Above:
 
     def _of_account(self, name: str) -> list[Standing]:
         provider = self.desired.providers.get(name)
-        if provider is None:
+        if provider is None or self.abilities.token_budget:
             return []
         limits = _declared(f"providers.{name}", provider.spec.limits)
         return _placed(PROVIDER, limits, _scope("provider", provider))

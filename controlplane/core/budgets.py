@@ -1,7 +1,12 @@
-"""A queue's limits as the plugin token-budget takes them: see docs/token-budget.md."""
+"""Limits as the plugin token-budget takes them: see docs/token-budget.md.
 
-from collections.abc import Sequence
+A limit's name says what is counted and not how much: an edit keeps the count.
+"""
 
+from collections.abc import Iterable, Sequence
+from uuid import UUID
+
+from controlplane.core.accounts import Account
 from controlplane.core.desired import Queue
 from controlplane.core.enforcement import Placement
 from controlplane.core.limits import Limit, Mode, Then
@@ -13,30 +18,34 @@ STRICT_OUTPUT_CAP = 4096
 
 
 def budget_limits(queue: Queue, placements: Sequence[Placement]) -> list[dict[str, Json]]:
-    """The plugin's `limits`. A name says what is counted and not how much: an edit keeps the count."""
+    """What a queue's own limits count."""
     return [_limit(queue, placement) for placement in placements]
 
 
-def output_cap(queue: Queue, placements: Sequence[Placement]) -> int | None:
+def account_budgets(accounts: Iterable[Account]) -> list[dict[str, Json]]:
+    """What the limits of accounts count: under the same names on whatever object, so in the same counters."""
+    found = []
+    for account in accounts:
+        name = account.provider.spec.name
+        for limit in account.provider.spec.limits:
+            made = _made(account.provider.id, f"provider {name}", limit)
+            if account.members:
+                made["member"] = list(account.members)
+            if account.falls_back:
+                made["then"] = "fallback"
+            found.append(made)
+    return found
+
+
+def output_cap(declared: int | None, limits: Iterable[Limit]) -> int | None:
     """The most tokens of an answer, for the estimate and for strict limits."""
-    declared = queue.spec.guards.max_output_tokens
-    strict = any(placement.limit.strict for placement in placements)
-    return declared or (STRICT_OUTPUT_CAP if strict else None)
+    return declared or (STRICT_OUTPUT_CAP if any(limit.strict for limit in limits) else None)
 
 
 def _limit(queue: Queue, placement: Placement) -> dict[str, Json]:
     limit, member = placement.limit, placement.member
     whose = f"queue {queue.spec.name}" + (f", member {member.name}" if member else "")
-    counted = (member.name if member else "", limit.meter, _pace_name(limit), limit.by or "")
-    made: dict[str, Json] = {
-        "name": "/".join((queue.id.hex, *counted)),
-        "title": f"{whose}: {limit}"[:256],
-        "meter": limit.meter.value,
-        "amount": limit.amount,
-        **_pace(limit),
-    }
-    if limit.strict:
-        made["strict"] = True
+    made = _made(queue.id, whose, limit, member.name if member else "")
     if limit.by == "key":
         made["by"] = ["$consumer_name"]
     elif limit.header:
@@ -45,6 +54,20 @@ def _limit(queue: Queue, placement: Placement) -> dict[str, Json]:
         made["member"] = member.name
         if limit.then is Then.FALLBACK or Fallback.RATE_LIMITING in queue.spec.fallback:
             made["then"] = "fallback"
+    return made
+
+
+def _made(owner: UUID, whose: str, limit: Limit, member: str = "") -> dict[str, Json]:
+    """What all limits have, whoever is counted."""
+    made: dict[str, Json] = {
+        "name": "/".join((owner.hex, member, limit.meter, _pace_name(limit), limit.by or "")),
+        "title": f"{whose}: {limit}"[:256],
+        "meter": limit.meter.value,
+        "amount": limit.amount,
+        **_pace(limit),
+    }
+    if limit.strict:
+        made["strict"] = True
     return made
 
 

@@ -8,6 +8,7 @@ from itertools import chain, starmap
 
 from controlplane.core.abilities import STOCK, Abilities
 from controlplane.core.above import Above
+from controlplane.core.accounts import Account, limits_of
 from controlplane.core.addresses import (
     CHAT,
     EMBEDDINGS,
@@ -21,6 +22,7 @@ from controlplane.core.addresses import (
     queue_addresses,
 )
 from controlplane.core.admission import Admission, consumer_name
+from controlplane.core.budgets import account_budgets, output_cap
 from controlplane.core.compiled import EVERY_QUEUE, EVERY_RULE, Compiled
 from controlplane.core.contexts import (
     ConsumerContext,
@@ -60,6 +62,7 @@ from controlplane.core.policies import (
     choice_pins,
     policy_id,
     queue_policy,
+    with_those_above,
 )
 from controlplane.core.queue_routes import ADDRESS_PRIORITY, QueueRoutes
 from controlplane.core.render import Renderer
@@ -144,6 +147,8 @@ class Compiler:
         for provider in admission.providers():
             inputs = (
                 above.of_provider(provider),
+                above.account(provider),
+                above.has_buckets,
                 admission.callers(provider),
                 self._target.hosts(provider.spec.tenant, desired),
             )
@@ -242,6 +247,7 @@ class Compiler:
             queue,
             placed.placements,
             placed.above,
+            placed.accounts,
             object_id=policy_id(spec.name),
             functions=self._choosing(),
             with_buckets=with_buckets,
@@ -269,6 +275,8 @@ class Compiler:
         self,
         provider: Provider,
         above: Sequence[Standing],
+        accounts: Sequence[Account],
+        with_buckets: bool,
         consumers: Sequence[str],
         served: Sequence[str],
     ) -> list[Context]:
@@ -277,6 +285,7 @@ class Compiler:
         labels = self._labels(provider.source, name)
         set_headers = {"X-Sluice-Provider": provider.id.hex, **level_headers(above)}
         chosen, functions = choices(above), self._choosing()
+        budgets = with_those_above(account_budgets(accounts), with_buckets=with_buckets)
         policy = PolicyContext(
             ObjectKey(Kind.PLUGIN_CONFIG, f"p.{name}"),
             labels,
@@ -285,10 +294,13 @@ class Compiler:
             set_headers=set_headers,
             remove_headers=REMOVED_HEADERS,
             counters=self._target.counters,
+            budgets=budgets,
+            output_cap=output_cap(None, limits_of(accounts)),
             functions=functions if chosen else (),
             choices=chosen,
             pins={
                 ("plugins", "proxy-rewrite", "headers", "set"): set_headers,
+                ("plugins", "token-budget", "limits"): budgets or None,
                 **choice_pins(functions, chosen),
             },
         )

@@ -9,7 +9,7 @@ from controlplane.core.forwarding import Forwarding
 from controlplane.core.objects import GatewayObject
 from controlplane.core.placing import Placed
 from controlplane.core.policies import policy_id
-from controlplane.core.report import above_report, enforcement_report, rule_report
+from controlplane.core.report import above_report, account_report, enforcement_report, rule_report
 from controlplane.errors import Problem
 
 EVERY_QUEUE = "every queue"
@@ -53,6 +53,7 @@ class Compiled:
             yield from rule_report(self.rules[name])
         elif (placed := self.placed.get(name)) is not None:
             yield from enforcement_report(placed.queue, placed.placements, policy_id(name))
+            yield from account_report(placed.queue, placed.accounts, policy_id(name))
             yield from above_report(placed.queue, placed.above, whole=whole)
 
     def only(self, wanted: Callable[[str], bool]) -> "Compiled":

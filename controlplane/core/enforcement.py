@@ -140,7 +140,7 @@ class _Placer:
     problems: list[Problem] = field(default_factory=list)
 
     def queue_limit(self, path: str, limit: Limit) -> None:
-        if problem := _nowhere(path, limit) or _not_on_stock(path, limit):
+        if problem := nowhere(path, limit) or _not_on_stock(path, limit):
             self.problems.append(problem)
         elif limit.then is not Then.REJECT:
             self._refuse(path, "then", f"`then: {limit.then}` on a queue is not enforced yet", _LATER)
@@ -153,7 +153,7 @@ class _Placer:
             self._level(path, limit)
 
     def member_limit(self, path: str, limit: Limit, member: MemberSpec) -> None:
-        if problem := _nowhere(path, limit) or _not_on_stock(path, limit):
+        if problem := nowhere(path, limit) or _not_on_stock(path, limit):
             self.problems.append(problem)
         elif limit.then is Then.ALERT:
             self._refuse(path, "then", "`then: alert` on a member is not enforced yet", _LATER)
@@ -201,7 +201,7 @@ class _BudgetPlacer(_Placer):
         requests = limit.meter is Meter.REQUESTS
         if requests and not _not_on_stock(path, limit) and not self._is_second(limit):
             super().queue_limit(path, limit)
-        elif problem := _nowhere(path, limit):
+        elif problem := nowhere(path, limit):
             self.problems.append(problem)
         elif limit.then is not Then.REJECT:
             self._refuse(path, "then", f"`then: {limit.then}` on a queue is not enforced yet", _LATER)
@@ -209,7 +209,7 @@ class _BudgetPlacer(_Placer):
             self._add(path, limit, Mechanism.BUDGET)
 
     def member_limit(self, path: str, limit: Limit, member: MemberSpec) -> None:
-        if problem := _nowhere(path, limit):
+        if problem := nowhere(path, limit):
             self.problems.append(problem)
         elif limit.then is Then.ALERT:
             self._refuse(path, "then", "`then: alert` on a member is not enforced yet", _LATER)
@@ -222,7 +222,7 @@ class _BudgetPlacer(_Placer):
         return bucket and any(item.mechanism is Mechanism.BUCKET for item in self.placed)
 
 
-def _nowhere(path: str, limit: Limit) -> Problem | None:
+def nowhere(path: str, limit: Limit) -> Problem | None:
     """What no gateway holds."""
     if limit.meter is Meter.USD:
         return Problem(f"{path}.usd", "money budgets are not enforced yet", _LATER)
@@ -287,15 +287,23 @@ def _more_than_one(items: Iterable[Placement], message: str, *, by_member: bool 
 
 def _twins(placed: Iterable[Placement]) -> Iterator[Problem]:
     """Two limits that would share a counter and charge it twice."""
-    seen: dict[tuple[object, ...], str] = {}
+    kept: dict[tuple[Mechanism, str | None], list[tuple[str, Limit]]] = {}
     for item in placed:
-        limit = item.limit
+        if item.mechanism is not Mechanism.BUCKET:
+            owner = (item.mechanism, item.member.name if item.member else None)
+            kept.setdefault(owner, []).append((item.path, item.limit))
+    for limits in kept.values():
+        yield from twin_problems(limits)
+
+
+def twin_problems(limits: Iterable[tuple[str, Limit]]) -> Iterator[Problem]:
+    """Of limits with the places where they are declared, those that count the same as one before them."""
+    seen: dict[tuple[object, ...], str] = {}
+    for path, limit in limits:
         pace = limit.per if limit.is_calendar else limit.window_s
-        identity = (item.mechanism, item.member and item.member.name, limit.meter, pace, limit.by)
-        if identity in seen and item.mechanism is not Mechanism.BUCKET:
-            remedy = "keep the smaller one"
-            yield Problem(f"{item.path}.{limit.meter}", f"counts the same as {seen[identity]}", remedy)
-        seen[identity] = item.path
+        twin = seen.setdefault((limit.meter, pace, limit.by), path)
+        if twin != path:
+            yield Problem(f"{path}.{limit.meter}", f"counts the same as {twin}", "keep the smaller one")
 
 
 def _clashes_above(placed: Sequence[Placement]) -> Iterator[Problem]:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from controlplane.core.diff import ABSENT, FieldChange
-from controlplane.core.levels import LEVELS_HEADER
+from controlplane.core.levels import LEVELS_HEADER, PROVIDER
 
 _COUNTED = {
     ("plugins.ai-rate-limiting.rules", "plugins.ai-rate-limiting.instances"): "token windows",
@@ -12,7 +12,13 @@ _COUNTED = {
     ("plugins.limit-req",): "buckets of requests",
 }
 _BUDGET = "plugins.token-budget"
-_STOCK = ("plugins.ai-rate-limiting", f"plugins.proxy-rewrite.headers.set.{LEVELS_HEADER}")
+_STOCK = (
+    "plugins.ai-rate-limiting",
+    *(
+        f"plugins.proxy-rewrite.headers.set.{header}"
+        for header in (LEVELS_HEADER, *(slot.scope_header for slot in PROVIDER.windows))
+    ),
+)
 _NAME = re.compile(re.escape(_BUDGET) + r"\.limits\[\d+\]\.name")
 _STORE = (f"{_BUDGET}.redis_host", f"{_BUDGET}.redis_port", f"{_BUDGET}.redis_database", f"{_BUDGET}.policy")
 

@@ -89,18 +89,22 @@ Place = Slot | Bucket
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """What counts the limits of one owner that are divided in one way: so many windows, and a bucket."""
+    """What counts the limits of one owner that are divided in one way: so many windows, maybe a bucket."""
 
     windows: Sequence[Slot]
-    bucket: Bucket
+    bucket: Bucket | None = None
 
     @property
     def places(self) -> tuple[Place, ...]:
-        return (*self.windows, self.bucket)
+        return (*self.windows, *self._buckets)
+
+    @property
+    def _buckets(self) -> tuple[Bucket, ...]:
+        return () if self.bucket is None else (self.bucket,)
 
     def place(self, limit: Limit, taken: int) -> Place | None:
         """The next place, where so many of the same kind have one; None if there is none left."""
-        same: Sequence[Place] = self.windows if limit.refill_per_s is None else (self.bucket,)
+        same: Sequence[Place] = self.windows if limit.refill_per_s is None else self._buckets
         return same[taken] if taken < len(same) else None
 
 
@@ -122,7 +126,8 @@ QUEUE = _slots("queue", 3)
 QUEUE_KEY = _slots("queue-key", 2)
 QUEUE_HEADER = _slots("queue-header", 3)
 KEY = _level("key", 2)
-PROVIDER = _level("provider", 2)
+PROVIDER = Level(_slots("provider", 2))
+"""Only where no token-budget is: see core/accounts.py."""
 
 OF_ATTRIBUTES: Mapping[str | None, Level] = {"team": TEAM, "rolegroup": ROLEGROUP, "role": ROLE, "user": USER}
 OF_TENANT: Mapping[str | None, Level] = {None: TENANT, **OF_ATTRIBUTES}
@@ -141,7 +146,8 @@ SLOTS = (
     *KEY.windows,
     *PROVIDER.windows,
 )
-BUCKETS = tuple(level.bucket for level in (GLOBAL, TENANT, TEAM, ROLEGROUP, ROLE, USER, KEY, PROVIDER))
+_REFILLED = (GLOBAL, TENANT, TEAM, ROLEGROUP, ROLE, USER, KEY)
+BUCKETS = tuple(level.bucket for level in _REFILLED if level.bucket is not None)
 
 STRATEGIES = {
     Meter.TOKENS: "total_tokens",

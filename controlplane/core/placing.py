@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from controlplane.core.abilities import STOCK, Abilities
 from controlplane.core.above import Above
+from controlplane.core.accounts import Account
 from controlplane.core.desired import DesiredState, Queue
 from controlplane.core.enforcement import Placements, place
 from controlplane.core.key_models import model_problems
@@ -22,6 +23,8 @@ class Placed:
     queue: Queue
     placements: Placements
     above: tuple[Standing, ...]
+    accounts: tuple[Account, ...]
+    """The accounts whose limits are counted with them."""
     problems: tuple[Problem, ...]
     """What no gateway of these abilities would enforce; fields are named from the document's top."""
 
@@ -41,7 +44,7 @@ def _placed(queue: Queue, above: Above, abilities: Abilities) -> Placed:
     problems = (*placements.problems, *_unspoken(queue.spec, above.desired), *above.queue_problems(queue))
     top = f"queues.{queue.spec.name}"
     named = (Problem(f"{top}.{item.field}", item.message, item.remedy) for item in problems)
-    return Placed(queue, placements, tuple(above.of_queue(queue)), tuple(named))
+    return Placed(queue, placements, tuple(above.of_queue(queue)), above.accounts(queue), tuple(named))
 
 
 def unenforceable(

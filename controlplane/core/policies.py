@@ -4,7 +4,8 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from controlplane.core.budgets import budget_limits, output_cap
+from controlplane.core.accounts import Account, limits_of
+from controlplane.core.budgets import account_budgets, budget_limits, output_cap
 from controlplane.core.contexts import CounterStore, Labels, Pins, PolicyContext
 from controlplane.core.desired import Queue
 from controlplane.core.enforcement import Mechanism, Placement, Placements
@@ -53,6 +54,7 @@ def queue_policy(
     queue: Queue,
     placements: Placements,
     above: Sequence[Standing],
+    accounts: Sequence[Account] = (),
     *,
     object_id: str,
     functions: Sequence[str],
@@ -75,9 +77,11 @@ def queue_policy(
     concurrency = [concurrency_rule(headers, item) for item in placements.of(Mechanism.CONCURRENCY)]
     buckets = [bucket_of(headers, item) for item in placements.of(Mechanism.BUCKET)]
     members = [_member_rule(headers, item) for item in placements.of(Mechanism.MEMBER)]
-    own_budgets = budget_limits(queue, placements.of(Mechanism.BUDGET))
-    # The queue's plugin stands in the place of its service's, which holds the buckets otherwise.
-    budgets = [*own_budgets, *bucket_budgets(with_buckets=bool(own_budgets) and with_buckets)]
+    own = placements.of(Mechanism.BUDGET)
+    budgets = with_those_above(
+        [*budget_limits(queue, own), *account_budgets(accounts)], with_buckets=with_buckets
+    )
+    limits = [*(item.limit for item in own), *limits_of(accounts)]
     chosen = choices(above)
     guards = guard_plugins(queue.spec.guards, queue.spec.name)
     return PolicyContext(
@@ -95,7 +99,7 @@ def queue_policy(
         strategy=STRATEGIES[placements.strategy],
         guards=guards,
         budgets=budgets,
-        output_cap=output_cap(queue, placements.of(Mechanism.BUDGET)) if budgets else None,
+        output_cap=output_cap(queue.spec.guards.max_output_tokens, limits) if budgets else None,
         functions=functions if chosen else (),
         choices=chosen,
         pins={
@@ -115,6 +119,14 @@ def queue_policy(
 def bucket_budgets(*, with_buckets: bool) -> list[dict[str, Json]]:
     """The limits of token-budget that count buckets above queues, where there are any."""
     return [bucket.budget for bucket in BUCKETS] if with_buckets else []
+
+
+def with_those_above(budgets: list[dict[str, Json]], *, with_buckets: bool) -> list[dict[str, Json]]:
+    """Limits of token-budget with the buckets above queues, if there are any of either.
+
+    Such a plugin stands in the place of its service's, which holds the buckets otherwise.
+    """
+    return [*budgets, *bucket_budgets(with_buckets=bool(budgets) and with_buckets)]
 
 
 def choice_pins(functions: Sequence[str], chosen: Sequence[Choice]) -> Pins:

@@ -1,7 +1,10 @@
 """The enforcement report: for each limit where it is held, how exactly, and what an edit costs."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
+from controlplane.core.abilities import STOCK, Abilities
+from controlplane.core.accounts import Account
 from controlplane.core.declaring import DeclaredChange
 from controlplane.core.desired import Key, Provider, Queue, Tenant, Tier
 from controlplane.core.enforcement import Enforcement, Mechanism, Placement, Placements
@@ -52,6 +55,32 @@ def above_report(queue: Queue, standings: Iterable[Standing], *, whole: bool = T
         yield _spanning(queue.spec.name, standing.path, standing.limit, _of_whom(standing))
 
 
+def account_report(queue: Queue, accounts: Iterable[Account], policy_id: str) -> Iterator[Enforcement]:
+    """A line for each limit of an account that is counted with the queue's own."""
+    for account in accounts:
+        of_them = f"; of this queue the calls to {', '.join(account.members)}" if account.members else ""
+        for line in _of_account(account.provider, policy_id):
+            yield replace(line, queue=queue.spec.name, shared_with=line.shared_with + of_them)
+
+
+def _of_account(provider: Provider, policy_id: str) -> Iterator[Enforcement]:
+    name = provider.spec.name
+    for index, limit in enumerate(provider.spec.limits):
+        held = Placement(f"providers.{name}.limits[{index}]", limit, Mechanism.BUDGET)
+        where, exactness, overshoot, edit = _facts(held, Placements(), policy_id)
+        yield Enforcement(
+            queue=None,
+            path=held.path,
+            limit=str(limit),
+            mechanism=held.mechanism,
+            object=where,
+            shared_with=f"every queue with members of provider {name}, and its own address",
+            exactness=exactness,
+            worst_overshoot=overshoot,
+            edit=edit,
+        )
+
+
 def _spanning(queue: str | None, path: str, limit: Limit, shared_with: str) -> Enforcement:
     refills = limit.refill_per_s is not None
     return Enforcement(
@@ -74,11 +103,14 @@ def _of_whom(standing: Standing) -> str:
     return whom + (f", one counter for each value of {standing.attribute}" if standing.attribute else "")
 
 
-def owner_report(changes: Iterable[DeclaredChange]) -> Iterator[Enforcement]:
+def owner_report(changes: Iterable[DeclaredChange], abilities: Abilities = STOCK) -> Iterator[Enforcement]:
     """A line for each limit that spans queues and is declared by what comes or changes."""
     for change in changes:
         item = change.after
         if not isinstance(item, Key | Tenant | Provider | Tier):
+            continue
+        if isinstance(item, Provider) and abilities.token_budget:
+            yield from _of_account(item, f"p.{item.spec.name}")
             continue
         for index, limit in enumerate(item.spec.limits):
             path = f"{change.kind}s.{change.name}.limits[{index}]"

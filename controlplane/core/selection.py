@@ -34,10 +34,11 @@ def served_at(desired: DesiredState, labels: Labels) -> DesiredState:
 
 def able(queue: QueueSpec, sites: Iterable[Site]) -> Abilities:
     """What at least one gateway that serves the queue can do; without one, nothing stands against it yet."""
-    return _of_all(site for site in sites if selects(queue, site.labels))
+    return able_anywhere(site for site in sites if selects(queue, site.labels))
 
 
-def _of_all(sites: Iterable[Site]) -> Abilities:
+def able_anywhere(sites: Iterable[Site]) -> Abilities:
+    """What at least one gateway can do."""
     found = [site.abilities for site in sites]
     return reduce(Abilities.__or__, found) if found else OURS
 
@@ -48,7 +49,7 @@ def unenforced(desired: DesiredState, queues: Iterable[str], sites: Sequence[Sit
     for name in queues:
         by_abilities.setdefault(able(desired.queues[name].spec, sites), []).append(name)
     if not by_abilities:
-        by_abilities[_of_all(sites)] = []
+        by_abilities[able_anywhere(sites)] = []
     found = [unenforceable(desired, names, each) for each, names in by_abilities.items()]
     # What stands against limits above queues is found with every group.
     return tuple(dict.fromkeys(item for problems in found for item in problems))

@@ -25,7 +25,7 @@ from controlplane.core.objects import ObjectKey
 from controlplane.core.reached import reached
 from controlplane.core.report import owner_report
 from controlplane.core.safety import Refusal
-from controlplane.core.selection import served_nowhere
+from controlplane.core.selection import able_anywhere, served_nowhere
 from controlplane.core.spec import Document
 from controlplane.core.tiers import undeclared_tiers
 from controlplane.core.verdicts import GatewaySteps, ObjectStep, ThreeWay, recorded
@@ -154,7 +154,8 @@ class Planner:
             line for owner in changed for line in report_of(*owner, sides, whole=serves is everything)
         )
         told_of = {line.path for line in lines}
-        spanning = (line for line in owner_report(wanted.changes if sides else ()))
+        able = able_anywhere(turn.then.site for turn in usable)
+        spanning = owner_report(wanted.changes if sides else (), able)
         lines += tuple(line for line in spanning if line.path not in told_of)
         alone = served_nowhere(wanted.state, [turn.then.site for turn in every])
         alone = {name: labels for name, labels in alone.items() if serves(f"queue {name}")}

@@ -66,11 +66,12 @@ class Declared:
         account = {"name": "openai-main", "type": "openai", "endpoint": f"http://{self.target.mock_address}"}
         names = [item["name"] for item in queues]
         keys = [{"name": "web", "queues": names}, {"name": "other"}]
-        values = {"providers": [account], "queues": list(queues), "keys": keys, **parts}
+        values: dict[str, Any] = {"providers": [account], "queues": list(queues), "keys": keys, **parts}
         result = compiled(document(**values), self.counters, abilities, platform, _validation(service), uses)
         assert result.problems == ()
         assert await self.admin.check(result.objects) == {}
         texts = {
+            **{f"provider/{item['name']}": f"sk-{item['name']}" for item in values["providers"]},
             "provider/openai-main": "sk-provider",
             "key/web": WEB,
             "key/other": OTHER,

@@ -27,6 +27,7 @@ Conf = Mapping[str, Any]  # Any: a configuration that its schema has checked
 _METERS = ["tokens", "prompt_tokens", "completion_tokens", "requests", "concurrency"]
 _AMOUNT = {"type": "integer", "minimum": 1, "maximum": 2**53 - 1}
 _TEXT = {"type": "string", "minLength": 1, "maxLength": 256}
+_MEMBER = {"type": "string", "minLength": 1, "maxLength": 100}
 _SECONDS = {"type": "number", "exclusiveMinimum": 0, "maximum": 366 * 86400}
 _MOST_MADE = 4096
 _PACES = ("window_s", "refill_per_s", "period")
@@ -51,7 +52,7 @@ _LIMIT: dict[str, Any] = {
             "items": {"type": "string", "minLength": 1, "maxLength": 256},
         },
         "absent": {"type": "string", "enum": ["shared", "skip"], "default": "shared"},
-        "member": {"type": "string", "minLength": 1, "maxLength": 100},
+        "member": {"oneOf": [_MEMBER, {"type": "array", "minItems": 1, "maxItems": 64, "items": _MEMBER}]},
         "then": {"type": "string", "enum": ["reject", "fallback"], "default": "reject"},
         "on_outage": {
             "type": "string",
@@ -97,7 +98,8 @@ class Budget:
     """Whether a call that lacks what `by` names is not counted at all."""
     title: str
     strict: bool
-    member: str | None
+    members: frozenset[str]
+    """The members whose calls it counts; every call without any."""
     falls_back: bool
     reads: tuple[Template, Template] | None = None
     """Of a bucket whose size and pace are written in the request by the gateway's own objects."""
@@ -182,12 +184,16 @@ def _budget(limit: Conf) -> Budget:
         skips=limit["absent"] == "skip",
         title=limit.get("title", limit["name"]),
         strict=limit["strict"],
-        member=limit.get("member"),
+        members=_members(limit.get("member")),
         falls_back=limit["then"] == "fallback",
         reads=(template(str(limit["amount"])), template(str(limit["refill_per_s"])))
         if _is_read(limit)
         else None,
     )
+
+
+def _members(declared: str | list[str] | None) -> frozenset[str]:
+    return frozenset([declared] if isinstance(declared, str) else declared or ())
 
 
 def _is_read(limit: Conf) -> bool:

@@ -160,7 +160,7 @@ class TokenBudget(Plugin):
 
     def _count(self, member: str | None) -> Counted:
         """What counts the calls to a member, or those that are no model's."""
-        budgets = tuple(one for one in self._budgets if one.member in (None, member))
+        budgets = tuple(one for one in self._budgets if not one.members or member in one.members)
         if member is None:
             budgets = tuple(one for one in budgets if one.limit.meter in _ONE_EACH)
         strict = any(one.strict for one in budgets)

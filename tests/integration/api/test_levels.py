@@ -27,6 +27,19 @@ async def refused(api: httpx.AsyncClient, kind: str, name: str, value: dict[str,
     return [item["field"] for item in reply.json()["errors"]]
 
 
+async def a_stock_gateway(api: httpx.AsyncClient, store: Store, **parts: Any) -> dict[str, Any]:
+    """The declaration of a gateway that has said that it has no plugin of ours."""
+    gateway = {"name": "edge", "admin_url": "http://127.0.0.1:1", **parts}
+    made = await api.post("/api/v1/gateways", json=gateway)
+    async with store.database.connection() as connection:
+        await connection.execute(
+            "INSERT INTO gateway_state (gateway_id, state, applied_revision, writes, leader, plugins) "
+            "VALUES ($1, 'pending', 0, 0, '', '[]')",
+            UUID(made.json()["id"]),
+        )
+    return gateway
+
+
 async def test_what_is_declared_above_queues_is_kept_and_applied_again_changes_nothing(
     api: httpx.AsyncClient,
 ) -> None:
@@ -56,8 +69,9 @@ async def test_a_limit_above_that_no_gateway_counts_is_refused_where_it_is_decla
 
 
 async def test_a_provider_s_new_limit_is_refused_for_a_queue_that_would_slip_past_it(
-    api: httpx.AsyncClient,
+    api: httpx.AsyncClient, store: Store
 ) -> None:
+    await a_stock_gateway(api, store)
     providers = [{"name": "openai-main", "type": "openai"}, {"name": "deep", "type": "deepseek"}]
     members = [member(), member(name="spare", provider="deep")]
     await applied(api, document(providers=providers, queues=[queue(members=members)]))
@@ -81,15 +95,8 @@ async def test_a_gateway_s_own_limits_are_kept_and_refused_like_others(api: http
 async def test_a_gateway_s_limit_is_refused_for_a_queue_that_it_could_not_hold_beside_it(
     api: httpx.AsyncClient, store: Store
 ) -> None:
-    gateway = {"name": "edge", "admin_url": "http://127.0.0.1:1", "enabled": False}
-    made = await api.post("/api/v1/gateways", json=gateway)
+    gateway = await a_stock_gateway(api, store, enabled=False)
     await applied(api, document(queues=[queue(members=[member(limits=[HOUR])])]))
-    async with store.database.connection() as connection:
-        await connection.execute(
-            "INSERT INTO gateway_state (gateway_id, state, applied_revision, writes, leader, plugins) "
-            "VALUES ($1, 'pending', 0, 0, '', '[]')",
-            UUID(made.json()["id"]),
-        )
     fields = await refused(api, "gateways", "edge", {**gateway, "limits": [HOUR]})
     assert fields == ["queues.support.members[0].limits[0].tokens"]
 
@@ -103,6 +110,20 @@ async def test_where_a_queue_s_limits_are_held_includes_those_above_it(api: http
         ("members[0].limits[0]", "token-budget limit"),
         ("tenants.acme.limits[0]", "ai-rate-limiting rule"),
     ]
+
+
+async def test_where_a_queue_s_limits_are_held_includes_the_accounts_of_its_members(
+    api: httpx.AsyncClient,
+) -> None:
+    providers = [
+        {"name": "openai-main", "type": "openai", "limits": [HOUR]},
+        {"name": "deep", "type": "deepseek"},
+    ]
+    members = [member(), member(name="spare", provider="deep")]
+    await applied(api, document(providers=providers, queues=[queue(members=members)]))
+    (line,) = (await api.get("/api/v1/queues/support/enforcement")).json()["items"]
+    assert (line["path"], line["mechanism"]) == ("providers.openai-main.limits[0]", "token-budget limit")
+    assert line["shared_with"].endswith("of this queue the calls to main")
 
 
 async def test_a_tenant_s_people_are_not_told_whose_teams_the_platform_singles_out(

@@ -130,14 +130,15 @@ def test_a_provider_s_limit_is_counted_over_all_queues_that_use_the_account() ->
     assert len(scopes) == 1
 
 
-def test_a_queue_that_mixes_a_limited_account_with_others_is_refused() -> None:
+def test_a_stock_gateway_refuses_a_queue_that_mixes_a_limited_account_with_others() -> None:
     providers = [
         {"name": "openai-main", "type": "openai", "limits": [HOUR]},
         {"name": "deep", "type": "deepseek"},
     ]
     queues = [queue(members=[member(), member(name="spare", provider="deep")])]
-    found = refused(document(providers=providers, queues=queues))
-    assert list(found) == ["queues.support.members[0].provider"]
+    (field, reason), *rest = refused(document(providers=providers, queues=queues)).items()
+    assert (field, rest) == ("queues.support.members[0].provider", [])
+    assert "token-budget" in reason
 
 
 @pytest.mark.parametrize("part", ["member", "kind"])

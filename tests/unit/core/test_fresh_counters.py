@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from controlplane.core.abilities import OURS
+from controlplane.core.abilities import OURS, STOCK
 from controlplane.core.contexts import CounterStore
 from controlplane.core.diff import differences
 from controlplane.core.fresh_counters import resets
@@ -69,6 +69,19 @@ def test_limits_that_come_to_token_budget_or_leave_it_start_anew() -> None:
     assert told([WINDOW], [WINDOW, BUCKET]) == (line.format("to token-budget"),)
     assert told([WINDOW, BUCKET], [WINDOW]) == (line.format("from token-budget to stock plugins"),)
     assert told([], [BUCKET]) == ()
+
+
+def test_an_account_s_limits_start_anew_on_a_gateway_that_gets_token_budget() -> None:
+    providers = [{"name": "openai-main", "type": "openai", "limits": [WINDOW]}]
+    tenants = [{"name": "acme", "limits": [WINDOW]}]
+    values = document(providers=providers, tenants=tenants, queues=[queue(tenant="acme")])
+    policy = ObjectKey(Kind.PLUGIN_CONFIG, "q.support")
+    old, new = (
+        {item.key: item.body for item in compiled(values, abilities=able).objects}[policy]
+        for able in (STOCK, OURS)
+    )
+    line = "moves token limits of queue support to token-budget, which resets their counters"
+    assert resets("queue support", differences(new, old, str)) == (line,)
 
 
 def test_another_redis_has_other_counters() -> None:
