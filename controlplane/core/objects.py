@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -100,7 +101,7 @@ class GatewayObject:
     def secrets(self) -> Iterator[SecretRef]:
         """Every sealed secret that must be put in before the body is written."""
         if _MARK in self.text:
-            handles = (_handle(orjson.loads(found[1])) for found in _HANDLE.finditer(self.text))
+            handles = (_marked_handle(found[1]) for found in _HANDLE.finditer(self.text))
             yield from (handle for handle in handles if isinstance(handle, SecretRef))
 
 
@@ -139,6 +140,12 @@ def _handle(marked: Sequence[str]) -> SecretRef | GatewaySecret:
     return SecretRef(name, mark, prefix) if kind == "sealed" else GatewaySecret(name, prefix)
 
 
+@lru_cache(maxsize=4096)
+def _marked_handle(mark: bytes) -> SecretRef | GatewaySecret:
+    """The handle of a packed mark; the objects of all queues of a provider have the same."""
+    return _handle(orjson.loads(mark))
+
+
 def _canonical_secret(value: object) -> Json:
     if isinstance(value, SecretRef):
         return {"$secret": value.fingerprint, "prefix": value.prefix}
@@ -171,7 +178,7 @@ def resolved(text: bytes, texts: Mapping[str, str]) -> bytes:
     """A packed body as it goes over the wire, without unpacking it: every handle replaced by its text."""
     if _MARK not in text:
         return text
-    return _HANDLE.sub(lambda found: orjson.dumps(resolve(_handle(orjson.loads(found[1])), texts)), text)
+    return _HANDLE.sub(lambda found: orjson.dumps(resolve(_marked_handle(found[1]), texts)), text)
 
 
 def resolve(value: Json, texts: Mapping[str, str]) -> Json:

@@ -13,7 +13,7 @@ from controlplane.core.objects import Body, GatewayObject, ObjectKey
 from controlplane.errors import GatewayRefused, GatewayUnavailable
 from controlplane.gateway.driver import MOST_IN_FLIGHT
 from controlplane.gateway.validation import Chunk, chunks
-from controlplane.gateway.wire import WRITES, direct
+from controlplane.gateway.wire import WRITES, Writer, direct
 
 PREFIX = "/apisix/admin/"
 _LONGEST_MESSAGE = 500
@@ -49,15 +49,21 @@ class AdminClient:
         chance: Callable[[], float] = random.random,
     ) -> None:
         base = url.rstrip("/").removesuffix(PREFIX.rstrip("/")) + PREFIX
-        self._transport = transport or direct(base, in_flight)
+        headers = {"X-API-KEY": admin_key}
+        self._writer = (
+            Writer(base, headers, connections=in_flight, timeout_s=timeout_s)
+            if transport is None and direct(base)
+            else None
+        )
         self.http = httpx.AsyncClient(
             base_url=base,
-            headers={"X-API-KEY": admin_key},
-            transport=self._transport,
+            headers=headers,
+            # Without TLS there is nothing to verify, and the certificates of a machine take a while to read.
+            verify=base.startswith("https:"),
+            transport=transport,
             timeout=timeout_s,
             limits=httpx.Limits(max_connections=in_flight, max_keepalive_connections=in_flight),
         )
-        self._admin_key = admin_key
         self.retry = retry or Retry()
         self.sleep = sleep
         self._chance = chance
@@ -115,19 +121,10 @@ class AdminClient:
     async def _send(
         self, method: str, path: str, content: bytes | None, headers: Mapping[str, str]
     ) -> httpx.Response:
-        if self._transport is None or method not in WRITES:
+        if self._writer is None or method not in WRITES:
             return await self.http.request(method, path, content=content, headers=headers)
-        # Past the client, whose cookies and redirects are of no use here: there may be many thousand writes.
-        request = httpx.Request(
-            method,
-            f"{self.http.base_url}{path}",
-            headers={"X-API-KEY": self._admin_key, **headers},
-            content=content,
-            extensions={"timeout": self.http.timeout.as_dict()},
-        )
-        response = await self._transport.handle_async_request(request)
-        await response.aread()
-        return response
+        # Past the client, which can do much more than is of use here: there may be many thousand writes.
+        return await self._writer.send(method, path, content, headers)
 
     async def validate(self, objects: Iterable[GatewayObject]) -> Mapping[ObjectKey, str]:
         """What the gateway has against which of these; nothing is written.
@@ -150,6 +147,8 @@ class AdminClient:
 
     async def close(self) -> None:
         """Let go of the connections."""
+        if self._writer is not None:
+            await self._writer.close()
         await self.http.aclose()
 
 

@@ -10,7 +10,7 @@ from controlplane.core.objects import Body, GatewayObject, ObjectKey
 IN_FLIGHT = 8
 """Requests at once. More make an APISIX slower, not faster."""
 
-MOST_IN_FLIGHT = 32
+MOST_IN_FLIGHT = 64
 """Writes at once to a gateway that turns out to be faster with more."""
 
 

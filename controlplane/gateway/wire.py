@@ -1,98 +1,101 @@
 """Writes over kept connections, with as little work for each as can be.
 
 A client that can do everything spends about a millisecond of CPU on a request, and a first apply is tens of
-thousands of writes: they would wait for their client more than for the gateway. Everything else is handed to
-another transport.
+thousands of writes: they would wait for their client more than for the gateway.
 """
 
 import asyncio
-import ssl
 import urllib.request
+from collections.abc import Mapping
+from functools import cache
 from typing import cast
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import httptools
 import httpx
 
 WRITES = frozenset({"PUT", "DELETE"})
-_LINE_ENDS = (b"\r", b"\n")
+_LINE_ENDS = ("\r", "\n")
+_PLAIN = "/?&=%:@!$'()*+,;~"
 
 
-def direct(url: str, connections: int) -> httpx.AsyncBaseTransport | None:
-    """The transport for a gateway that is reached without a proxy; None where the environment names one."""
+def direct(url: str) -> bool:
+    """Whether the gateway is reached without a proxy, as far as the environment says."""
     parts = urlsplit(url)
     proxies = urllib.request.getproxies()
-    if (parts.scheme in proxies or "all" in proxies) and not urllib.request.proxy_bypass(parts.netloc):
-        return None
-    limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
-    tls = httpx.create_ssl_context() if parts.scheme == "https" else None
-    # Without TLS there is nothing to verify, and the certificates of a machine take a while to read.
-    others = httpx.AsyncHTTPTransport(verify=tls or False, limits=limits)
-    return WriteTransport(others, connections=connections, tls=tls)
+    return not (parts.scheme in proxies or "all" in proxies) or bool(
+        urllib.request.proxy_bypass(parts.netloc)
+    )
 
 
-class WriteTransport(httpx.AsyncBaseTransport):
+class Writer:
     """Sends PUT and DELETE, which may be repeated without harm, over a few connections of its own.
 
     A request that finds its kept connection closed is sent again over a new one. Raises httpx's own errors.
     """
 
     def __init__(
-        self, others: httpx.AsyncBaseTransport, *, connections: int, tls: ssl.SSLContext | None = None
+        self, base_url: str, headers: Mapping[str, str], *, connections: int, timeout_s: float
     ) -> None:
-        self._others = others
-        self._tls = tls
+        url = httpx.URL(base_url)
+        self._host, self._port = url.host, url.port or (443 if url.scheme == "https" else 80)
+        self._tls = httpx.create_ssl_context() if url.scheme == "https" else None
+        self._base = url.raw_path
+        self._always = _lines({"Host": url.netloc.decode(), "Accept": "*/*", **headers})
+        self._timeout_s = timeout_s
         self._gate = asyncio.Semaphore(connections)
         self._idle: list[_Connection] = []
         self._open: set[_Connection] = set()
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        if request.method not in WRITES:
-            return await self._others.handle_async_request(request)
-        data = _head(request) + await request.aread()
-        patience: dict[str, float | None] = request.extensions.get("timeout", {})
+    async def send(
+        self, method: str, path: str, content: bytes | None = None, headers: Mapping[str, str] | None = None
+    ) -> httpx.Response:
+        """What is answered to a write below the base address; of a success nothing but its status."""
+        data = self._request(method, path, content, headers or {})
         async with self._gate:
             while self._idle:
                 connection = self._idle.pop()
                 try:
-                    return await self._exchange(connection, data, patience)
+                    return await self._exchange(connection, data)
                 except _ClosedWhileIdle:
                     continue
-            connection = await self._connect(request.url, patience.get("connect"))
-            return await self._exchange(connection, data, patience)
+            return await self._exchange(await self._connect(), data)
 
-    async def aclose(self) -> None:
+    async def close(self) -> None:
         for connection in list(self._open):
             connection.close()
         self._open.clear()
         self._idle.clear()
-        await self._others.aclose()
 
-    async def _connect(self, url: httpx.URL, timeout_s: float | None) -> "_Connection":
-        port = url.port or (80 if self._tls is None else 443)
+    def _request(self, method: str, path: str, content: bytes | None, headers: Mapping[str, str]) -> bytes:
+        body = content or b""
+        target = self._base + quote(path, safe=_PLAIN).encode()
+        own = _lines(headers) if headers else b""
+        length = b"" if content is None else b"Content-Length: %d\r\n" % len(body)
+        return b"%b %b HTTP/1.1\r\n%b%b%b\r\n%b" % (
+            *(method.encode(), target),
+            *(self._always, own, length, body),
+        )
+
+    async def _connect(self) -> "_Connection":
         loop = asyncio.get_running_loop()
         try:
-            async with asyncio.timeout(timeout_s):
-                _, connection = await loop.create_connection(_Connection, url.host, port, ssl=self._tls)
+            async with asyncio.timeout(self._timeout_s):
+                _, connection = await loop.create_connection(
+                    _Connection, self._host, self._port, ssl=self._tls
+                )
         except TimeoutError:
-            raise httpx.ConnectTimeout(f"no connection within {timeout_s:g} s") from None
+            raise httpx.ConnectTimeout(f"no connection within {self._timeout_s:g} s") from None
         except OSError as error:
             raise httpx.ConnectError(str(error)) from error
         self._open.add(connection)
         return connection
 
-    async def _exchange(
-        self, connection: "_Connection", data: bytes, patience: dict[str, float | None]
-    ) -> httpx.Response:
-        timeout_s = patience.get("read")
+    async def _exchange(self, connection: "_Connection", data: bytes) -> httpx.Response:
         try:
-            async with asyncio.timeout(timeout_s):
-                answer = await connection.ask(data)
-        except TimeoutError:
-            raise httpx.ReadTimeout(f"no answer within {timeout_s:g} s") from None
+            return await connection.ask(data, self._timeout_s)
         finally:
             self._put_back(connection)
-        return answer
 
     def _put_back(self, connection: "_Connection") -> None:
         """Keep a connection whose answer is complete; no other can be used again."""
@@ -116,7 +119,7 @@ class _Connection(asyncio.Protocol):
         self._closed = False
         self.reusable = False
 
-    async def ask(self, data: bytes) -> httpx.Response:
+    async def ask(self, data: bytes, timeout_s: float) -> httpx.Response:
         """Send a request and wait for the whole of its answer."""
         if self._closed:
             raise _ClosedWhileIdle("the kept connection is closed")
@@ -125,9 +128,15 @@ class _Connection(asyncio.Protocol):
         self._parser = httptools.HttpResponseParser(self)
         self._begin()
         self._heard = False
-        self._answer = asyncio.get_running_loop().create_future()
-        self._transport.write(data)
-        return await self._answer
+        loop = asyncio.get_running_loop()
+        self._answer = loop.create_future()
+        late = httpx.ReadTimeout(f"no answer within {timeout_s:g} s")
+        patience = loop.call_later(timeout_s, self._fail, late)
+        try:
+            self._transport.write(data)
+            return await self._answer
+        finally:
+            patience.cancel()
 
     def close(self) -> None:
         self._transport.abort()
@@ -184,17 +193,28 @@ class _Connection(asyncio.Protocol):
     def _give(self) -> None:
         status, body = self._parser.get_status_code(), b"".join(self._body)
         if self._answer is not None and not self._answer.done():
-            self._answer.set_result(httpx.Response(status, headers=self._headers, content=body))
+            self._answer.set_result(_answer(status, self._headers, body))
 
     def _fail(self, error: httpx.TransportError) -> None:
         if self._answer is not None and not self._answer.done():
             self._answer.set_exception(error)
 
 
-def _head(request: httpx.Request) -> bytes:
-    lines = [b"%b %b HTTP/1.1" % (request.method.encode(), request.url.raw_path)]
-    for name, value in request.headers.raw:
+def _answer(status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> httpx.Response:
+    if httpx.codes.is_success(status):
+        return _taken(status)
+    return httpx.Response(status, headers=headers, content=body)
+
+
+@cache
+def _taken(status: int) -> httpx.Response:
+    """One for all: what was written need not be read again."""
+    return httpx.Response(status)
+
+
+def _lines(headers: Mapping[str, str]) -> bytes:
+    """The lines of a head. Raises httpx.LocalProtocolError."""
+    for name, value in headers.items():
         if any(end in name or end in value for end in _LINE_ENDS):
-            raise httpx.LocalProtocolError(f"the header {name.decode(errors='replace')!r} has a line end")
-        lines.append(b"%b: %b" % (name, value))
-    return b"\r\n".join(lines) + b"\r\n\r\n"
+            raise httpx.LocalProtocolError(f"the header {name!r} has a line end")
+    return "".join(f"{name}: {value}\r\n" for name, value in headers.items()).encode()

@@ -46,9 +46,10 @@ async def apply(plan: Plan, gateway: Writable, secrets: Mapping[str, str]) -> As
     if isinstance(gateway, AtOnce):
         yield await _at_once(plan.steps, gateway, held_up)
         return
-    applier = _Applier(gateway, held_up, Pace())
+    pace = Pace()
+    applier = _Applier(gateway, held_up, pace)
     for _, rank in groupby(plan.steps, key=lambda step: (step.action is Action.DELETE, step.key.kind)):
-        while part := list(islice(rank, _KEPT_TOGETHER)):
+        while part := list(islice(rank, pace.part(_KEPT_TOGETHER))):
             yield await applier.run(part)
 
 

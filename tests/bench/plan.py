@@ -38,7 +38,7 @@ from tests.fixtures.specs import compiled
 from tests.fixtures.stack_process import StackProcess, ctl
 
 SIZES = (1000, 3000, 10_000)
-CONCURRENCIES = (8, 16, 32)
+CONCURRENCIES = (8, 16, 32, 64)
 BARE_WRITES = 2000
 NO_OPS = 5
 CHANGES = 10
