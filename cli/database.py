@@ -1,8 +1,10 @@
 """ctl db: the tables that Sluice keeps its state in."""
 
+import os
+
 import typer
 
-from cli.session import say, settings
+from cli.session import say
 
 
 def add_to(app: typer.Typer) -> None:
@@ -21,9 +23,10 @@ def upgrade() -> None:
     import asyncio
 
     from controlplane.errors import InvalidSettings
+    from controlplane.settings import Settings
     from controlplane.store import migrate
 
-    url = settings().database_url
+    url = Settings.from_env(os.environ).database_url
     if url is None:
         raise InvalidSettings(
             "SLUICE_DATABASE_URL is not set",

@@ -7,18 +7,15 @@ whenever the declaration may be. Whatever goes wrong here, the whole declaration
 import hashlib
 import http.client
 import json
-import ssl
-import urllib.request
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
-from cli.finding import is_local, service_url, token_for
+from cli.finding import CallerSettings, is_local, service_url, token_for
 from cli.references import References, UnresolvedReference, references_in
 from cli.sources import STDIN, sources
 from controlplane.errors import SluiceError
-from controlplane.settings import Settings
 
 Value = dict[str, Any]  # Any: a plan as the service shows it
 
@@ -66,12 +63,12 @@ def _value(references: References, text: str) -> str:
         return f"unresolved: {error.message}"
 
 
-def known_plan(settings: Settings, name: Name, options: Mapping[str, bool]) -> Value | None:
+def known_plan(settings: CallerSettings, name: Name, options: Mapping[str, bool]) -> Value | None:
     """The plan of a declaration that the service knows; None where it does not, or cannot be asked."""
     try:
         url = urlsplit(service_url(settings))
         local = is_local(service_url(settings))
-        if not local and url.scheme in urllib.request.getproxies():
+        if not local and _by_proxy(url.scheme):
             return None
         connection = _connection(url.scheme, url.netloc)
         flags = urlencode({flag: "true" for flag, on in options.items() if on})
@@ -89,8 +86,16 @@ def known_plan(settings: Settings, name: Name, options: Mapping[str, bool]) -> V
         return None
 
 
+def _by_proxy(scheme: str) -> bool:
+    from urllib.request import getproxies
+
+    return scheme in getproxies()
+
+
 def _connection(scheme: str, place: str) -> http.client.HTTPConnection:
     if scheme == "https":
+        import ssl
+
         return http.client.HTTPSConnection(place, timeout=_CONNECT_S, context=ssl.create_default_context())
     return http.client.HTTPConnection(place, timeout=_CONNECT_S)
 

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from cli.apply import File, Literals
-from cli.session import say, settings
+from cli.session import say
 
 
 class ObjectFormat(StrEnum):
@@ -42,11 +42,13 @@ def render(
     from cli.object_files import admin_requests, apisix_yaml
     from cli.offline import compiled, rendered, secret_texts
     from cli.private_file import write_private
+    from controlplane.settings import Settings
 
     if reveal_secrets and out is None:
         raise typer.BadParameter("--reveal-secrets needs --out, for a terminal and a log keep what they see")
     declaration = read_declaration(file, os.environ, literal_secrets=allow_literal_secrets)
-    objects = compiled(declaration, datetime.now(UTC), owner=settings().owner, token_budget=token_budget)
+    owner = Settings.from_env(os.environ).owner
+    objects = compiled(declaration, datetime.now(UTC), owner=owner, token_budget=token_budget)
     made = rendered(objects, secret_texts(declaration) if reveal_secrets else None)
     text = admin_requests(made) if object_format is ObjectFormat.ADMIN else apisix_yaml(made)
     hidden = sum(any(True for _ in item.secrets()) for item in objects) if not reveal_secrets else 0

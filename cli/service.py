@@ -7,9 +7,8 @@ from urllib.parse import quote
 
 import httpx
 
-from cli.finding import is_local, service_url, token_for
+from cli.finding import CallerSettings, is_local, service_url, token_for
 from controlplane.errors import Problem, SluiceError, Unauthorized, Unavailable
-from controlplane.settings import Settings
 
 Json: TypeAlias = dict[str, Any]  # Any: what a REST API answers
 
@@ -121,7 +120,7 @@ def path_of(plural: str, ref: str, *below: str) -> str:
 
 
 @contextmanager
-def connected(settings: Settings) -> Iterator[Service]:
+def connected(settings: CallerSettings) -> Iterator[Service]:
     """The service that the settings name, or the one that runs on this machine."""
     url = service_url(settings)
     local = is_local(url)

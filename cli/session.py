@@ -11,16 +11,16 @@ from cli.exit_codes import ExitCode
 from cli.rendering import printable
 
 if TYPE_CHECKING:
+    from cli.finding import CallerSettings
     from cli.service import Service
-    from controlplane.settings import Settings
 
 TIMEOUT_S = 30.0
 
 
-def settings() -> "Settings":
-    from controlplane.settings import Settings
+def settings() -> "CallerSettings":
+    from cli.finding import CallerSettings
 
-    return Settings.from_env(os.environ)
+    return CallerSettings.from_env(os.environ)
 
 
 def say(text: str) -> None:

@@ -7,9 +7,8 @@ from typing import Any
 import typer
 
 from cli.rendering import table
-from controlplane.embedded.parts import PartStatus, State
 from controlplane.embedded.stack import local_url
-from controlplane.embedded.state import StackState
+from controlplane.embedded.state import PartStatus, StackState, State
 from controlplane.embedded.token_file import ADMIN_TOKEN
 from controlplane.settings import Settings
 

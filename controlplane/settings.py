@@ -1,4 +1,4 @@
-"""Every SLUICE_* setting, typed, read once at the edge of a process and handed in from there."""
+"""The SLUICE_* settings of the service and the stack, typed, read once at the edge of a process."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -6,9 +6,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
+from controlplane.defaults import HOME, HOST, PREFIX, SERVICE_PORT
 from controlplane.errors import InvalidSettings
-
-PREFIX = "SLUICE_"
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 
@@ -18,9 +17,9 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    home: Path = Field(Path(".sluice"), description="folder of the embedded stack's state")
-    host: str = Field("127.0.0.1", description="address that our own servers listen on")
-    service_port: Port = Field(8400, description="the admin service")
+    home: Path = Field(HOME, description="folder of the embedded stack's state")
+    host: str = Field(HOST, description="address that our own servers listen on")
+    service_port: Port = Field(SERVICE_PORT, description="the admin service")
     gateway_port: Port = Field(9080, description="the fallback gateway's traffic")
     gateway_admin_port: Port = Field(9180, description="the fallback gateway's Admin API")
     mock_port: Port = Field(9500, description="the mock LLM provider")
@@ -70,8 +69,6 @@ class Settings(BaseModel):
         description="tenants with a subdomain are served under it alone: acme.<base domain>",
     )
     owner: str = Field("sluice", pattern=r"^[a-z0-9][a-z0-9-]{0,30}$", description="our label on a gateway")
-    url: str | None = Field(None, description="where `ctl` finds the admin service")
-    token: SecretStr | None = Field(None, description="the token that `ctl` sends")
     log_level: str = Field("info", pattern=r"^(debug|info|warning|error)$")
     reconcile_interval_s: float = Field(10.0, gt=0, le=3600, description="the reconciler's timer")
 
@@ -97,7 +94,3 @@ class Settings(BaseModel):
     def gateways_url(self) -> str:
         """Where gateways find the service."""
         return self.validation_url or self.browser_url
-
-    @property
-    def service_url(self) -> str:
-        return self.url or f"http://{self.host}:{self.service_port}"

@@ -16,8 +16,9 @@ from typing import Any, TextIO
 
 from controlplane.clock import SystemClock
 from controlplane.embedded.home import Home
-from controlplane.embedded.parts import Listener, PartStatus, State
+from controlplane.embedded.parts import Listener
 from controlplane.embedded.run import run_stack
+from controlplane.embedded.state import PartStatus, State
 from controlplane.errors import SluiceError, Unavailable
 from controlplane.settings import Settings
 

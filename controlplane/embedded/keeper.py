@@ -11,7 +11,8 @@ from typing import Any
 from controlplane.clock import Clock
 from controlplane.embedded.guarded import Command, Guarded
 from controlplane.embedded.logs import last_lines
-from controlplane.embedded.parts import Part, PartStatus, State
+from controlplane.embedded.parts import Part
+from controlplane.embedded.state import PartStatus, State
 from controlplane.errors import PartFailed, SluiceError
 
 Launch = Callable[[Command], Awaitable[Guarded]]

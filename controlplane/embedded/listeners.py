@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 
 from controlplane.clock import Clock
 from controlplane.embedded.home import Home
-from controlplane.embedded.parts import Listener, PartStatus
+from controlplane.embedded.parts import Listener
 from controlplane.embedded.rotation import RotatingLog
+from controlplane.embedded.state import PartStatus
 
 
 class Everyone:

@@ -1,11 +1,11 @@
-"""What a part of the stack is, and what can be seen of it."""
+"""What a part of the stack is, and who wants to know what becomes of it."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Protocol
 
 from controlplane.embedded.guarded import Command
+from controlplane.embedded.state import PartStatus
 
 
 @dataclass(frozen=True)
@@ -23,36 +23,6 @@ class Part:
     needs: frozenset[str] = frozenset()
     ready_within_s: float = 60.0
     setting: str | None = None
-
-
-class State(StrEnum):
-    WAITING = "waiting"
-    STARTING = "starting"
-    READY = "ready"
-    DONE = "done"
-    SILENT = "not answering"
-    RESTARTING = "restarting"
-    FAILED = "failed"
-    STOPPING = "stopping"
-    STOPPED = "stopped"
-
-    @property
-    def good(self) -> bool:
-        return self in (State.READY, State.DONE)
-
-
-@dataclass(frozen=True)
-class PartStatus:
-    """One part at one moment. `since` is the wall time at which it came into its state."""
-
-    name: str
-    address: str
-    state: State
-    since: float
-    pid: int | None = None
-    restarts: int = 0
-    detail: str | None = None
-    took_s: float | None = None
 
 
 class Listener(Protocol):

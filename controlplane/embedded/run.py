@@ -11,11 +11,11 @@ from controlplane.clock import Clock
 from controlplane.embedded.guarded import Lifeline
 from controlplane.embedded.home import Home
 from controlplane.embedded.listeners import Everyone, SupervisorLog
-from controlplane.embedded.parts import Listener, Part, PartStatus
+from controlplane.embedded.parts import Listener, Part
 from controlplane.embedded.ports import check_ports
 from controlplane.embedded.stack import Stack
 from controlplane.embedded.stack_secrets import StackSecrets
-from controlplane.embedded.state import StackState
+from controlplane.embedded.state import PartStatus, StackState
 from controlplane.embedded.supervisor import Supervisor
 from controlplane.settings import Settings
 

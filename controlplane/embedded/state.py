@@ -1,11 +1,43 @@
-"""What the supervisor writes down for `ctl status`, `ctl down` and `ctl logs`. It holds no secret."""
+"""What can be seen of the stack, as the supervisor writes it down for `ctl`. It holds no secret.
+
+Every verb of `ctl` that looks for the service reads it, so it imports nothing of what runs the parts.
+"""
 
 import json
 from dataclasses import asdict, dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from controlplane.embedded.parts import PartStatus, State
+
+class State(StrEnum):
+    WAITING = "waiting"
+    STARTING = "starting"
+    READY = "ready"
+    DONE = "done"
+    SILENT = "not answering"
+    RESTARTING = "restarting"
+    FAILED = "failed"
+    STOPPING = "stopping"
+    STOPPED = "stopped"
+
+    @property
+    def good(self) -> bool:
+        return self in (State.READY, State.DONE)
+
+
+@dataclass(frozen=True)
+class PartStatus:
+    """One part at one moment. `since` is the wall time at which it came into its state."""
+
+    name: str
+    address: str
+    state: State
+    since: float
+    pid: int | None = None
+    restarts: int = 0
+    detail: str | None = None
+    took_s: float | None = None
 
 
 @dataclass(frozen=True)

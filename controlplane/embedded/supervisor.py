@@ -8,7 +8,8 @@ from controlplane.clock import Clock
 from controlplane.embedded.guarded import Command, Guarded, Lifeline
 from controlplane.embedded.home import Home
 from controlplane.embedded.keeper import Keeper, Patience
-from controlplane.embedded.parts import Part, PartStatus
+from controlplane.embedded.parts import Part
+from controlplane.embedded.state import PartStatus
 
 
 class Supervisor:

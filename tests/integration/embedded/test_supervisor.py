@@ -13,7 +13,8 @@ from controlplane.clock import SystemClock
 from controlplane.embedded.guarded import Command, Lifeline
 from controlplane.embedded.home import Home
 from controlplane.embedded.keeper import Patience
-from controlplane.embedded.parts import Part, PartStatus, State
+from controlplane.embedded.parts import Part
+from controlplane.embedded.state import PartStatus, State
 from controlplane.embedded.supervisor import Supervisor
 from controlplane.errors import PartFailed
 from tests.fixtures.stack_process import wait_for

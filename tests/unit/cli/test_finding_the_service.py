@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from cli.exit_codes import ExitCode
-from cli.finding import service_url
+from cli.finding import CallerSettings, service_url
 from cli.main import main
 from controlplane.embedded.home import Home
-from controlplane.embedded.parts import PartStatus, State
-from controlplane.embedded.state import StackState
+from controlplane.embedded.state import PartStatus, StackState, State
+from controlplane.errors import InvalidSettings
 from controlplane.settings import Settings
 from tests.unit.cli.stand_in import StandIn, page
 
@@ -29,16 +29,34 @@ def home(tmp_path: Path) -> Home:
 
 def test_the_stack_that_runs_is_found_on_whatever_port_it_has(home: Home) -> None:
     with home.taken():
-        assert service_url(Settings(home=home.folder)) == ADDRESS
+        assert service_url(CallerSettings(home=home.folder)) == ADDRESS
 
 
 def test_a_stack_that_has_ended_says_nothing(home: Home) -> None:
-    assert service_url(Settings(home=home.folder)) == "http://127.0.0.1:8400"
+    assert service_url(CallerSettings(home=home.folder)) == "http://127.0.0.1:8400"
 
 
 def test_a_setting_wins_over_the_stack_that_runs(home: Home) -> None:
     with home.taken():
-        assert service_url(Settings(home=home.folder, url="http://10.0.0.1")) == "http://10.0.0.1"
+        assert service_url(CallerSettings(home=home.folder, url="http://10.0.0.1")) == "http://10.0.0.1"
+
+
+def test_nothing_but_what_is_set_differs_from_the_settings_of_the_service() -> None:
+    found, service = CallerSettings.from_env({"SLUICE_URL": "", "SLUICE_TOKEN": ""}), Settings.from_env({})
+    assert found == CallerSettings()
+    assert (found.home, found.host, found.service_port) == (service.home, service.host, service.service_port)
+
+
+@pytest.mark.parametrize("port", ["many", "0", "65536", "-1", "８４００"])
+def test_a_port_that_is_none_is_named(port: str) -> None:
+    with pytest.raises(InvalidSettings, match="SLUICE_SERVICE_PORT: must be a number from 1 to 65535"):
+        CallerSettings.from_env({"SLUICE_SERVICE_PORT": port})
+
+
+def test_a_token_is_not_shown_with_the_settings() -> None:
+    found = CallerSettings.from_env({"SLUICE_TOKEN": "canary-1", "SLUICE_ADMIN_TOKEN": "canary-2"})
+    assert (found.token, found.admin_token) == ("canary-1", "canary-2")
+    assert "canary" not in repr(found)
 
 
 def test_the_generated_token_is_found(

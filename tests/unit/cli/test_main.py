@@ -2,55 +2,88 @@
 
 import subprocess
 import sys
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import typer
 
+import cli
 from cli.exit_codes import ExitCode
-from cli.main import app, main
+from cli.main import GROUPS, app_of, main, run_with
 from controlplane.errors import Conflict, Problem
+from tests.unit.cli.stand_in import StandIn, plan
 
-HEAVY = ("asyncio", "asyncpg", "httpx", "litestar", "pydantic", "redis", "rich", "sqlalchemy", "yaml")
+HEAVY = (
+    *("asyncio", "asyncpg", "httpx", "importlib.metadata", "jinja2", "litestar", "pydantic", "redis", "rich"),
+    *("sqlalchemy", "sqlmodel", "urllib.request", "yaml"),
+)
+
+
+def heavy_after(*arguments: str) -> str:
+    """Which heavy packages a command has imported by its end."""
+    code = f"import sys, cli.main; cli.main.main({arguments}); print(sorted(set({HEAVY}) & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return done.stdout.splitlines()[-1]
+
+
+def app_with(name: str, verb: Callable[[], None]) -> typer.Typer:
+    app = app_of([])
+    app.command(name)(verb)
+    return app
 
 
 def test_help_imports_nothing_heavy() -> None:
-    code = f"import sys, cli.main; cli.main.main(['--help']); print(sorted(set({HEAVY}) & set(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-1] == "[]"
+    assert heavy_after("--help") == "[]"
 
 
-def test_a_known_error_is_said_in_a_few_lines_with_its_remedy(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+def test_the_plan_of_a_declaration_that_the_service_knows_imports_nothing_heavy(
+    stand_in: StandIn, tmp_path: Path
 ) -> None:
+    (tmp_path / "queues.yaml").write_text("version: 1\nqueues: []\n")
+    stand_in.says("POST plan/known?", plan())
+    assert heavy_after("plan", "-f", str(tmp_path / "queues.yaml")) == "[]"
+    assert [path for _, path, _ in stand_in.seen] == ["plan/known?"]
+
+
+def test_a_command_imports_no_group_but_its_own() -> None:
+    code = "import sys, cli.main; cli.main.main(['keys', '--help']); print('cli.accounts' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "False"
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_every_group_adds_the_verbs_that_it_is_known_for(group: str) -> None:
+    assert set(typer.main.get_group(app_of([group])).commands) == set(GROUPS[group])
+
+
+def test_every_file_that_adds_verbs_is_a_known_group() -> None:
+    files = Path(cli.__file__).parent.glob("*.py")
+    assert {file.stem for file in files if "def add_to(" in file.read_text()} == set(GROUPS)
+
+
+def test_a_known_error_is_said_in_a_few_lines_with_its_remedy(capsys: pytest.CaptureFixture[str]) -> None:
     def broken() -> None:
         raise Conflict(
             "the port is taken", problems=[Problem("SLUICE_MOCK_PORT", "9500")], remedy="take another"
         )
 
-    monkeypatch.setattr(app, "registered_commands", list(app.registered_commands))
-    app.command("broken")(broken)
-    assert main(["broken"]) == ExitCode.ERROR
+    assert run_with(app_with("broken", broken), ["broken"]) == ExitCode.ERROR
     assert capsys.readouterr().err == "error: the port is taken\n  SLUICE_MOCK_PORT: 9500\ntake another\n"
 
 
-def test_the_exit_code_that_a_command_chooses_is_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_exit_code_that_a_command_chooses_is_passed_on() -> None:
     def drifted() -> None:
         raise typer.Exit(ExitCode.DRIFT)
 
-    monkeypatch.setattr(app, "registered_commands", list(app.registered_commands))
-    app.command("drifted")(drifted)
-    assert main(["drifted"]) == ExitCode.DRIFT
+    assert run_with(app_with("drifted", drifted), ["drifted"]) == ExitCode.DRIFT
 
 
-def test_an_interruption_is_said_and_looks_like_no_outcome(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_interruption_is_said_and_looks_like_no_outcome(capsys: pytest.CaptureFixture[str]) -> None:
     def slow() -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(app, "registered_commands", list(app.registered_commands))
-    app.command("slow")(slow)
-    assert main(["slow"]) == ExitCode.INTERRUPTED
+    assert run_with(app_with("slow", slow), ["slow"]) == ExitCode.INTERRUPTED
     assert capsys.readouterr().err.strip() == "interrupted"
 
 

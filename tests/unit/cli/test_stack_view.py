@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 
 from cli.stack_view import Terminal, status_as_json, status_as_table
-from controlplane.embedded.parts import PartStatus, State
-from controlplane.embedded.state import StackState
+from controlplane.embedded.state import PartStatus, StackState, State
 from controlplane.settings import Settings
 
 STATE = StackState(

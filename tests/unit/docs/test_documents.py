@@ -1,5 +1,6 @@
 """What the documents show is what the code takes."""
 
+import dataclasses
 import re
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 
 from cli.declaration import read_declaration
 from cli.exit_codes import ExitCode
+from cli.finding import CallerSettings
 from cli.main import main
 from controlplane.settings import Settings
 
@@ -35,5 +37,6 @@ def test_links_within_the_project_lead_somewhere(document: Path) -> None:
 
 
 def test_every_setting_that_the_reference_names_exists() -> None:
-    known = {f"SLUICE_{name.upper()}" for name in Settings.model_fields}
+    fields = {*Settings.model_fields, *(field.name for field in dataclasses.fields(CallerSettings))}
+    known = {f"SLUICE_{name.upper()}" for name in fields}
     assert set(re.findall(r"SLUICE_[A-Z_]+", REFERENCE.read_text())) <= known
