@@ -77,8 +77,7 @@ def run_with(app: typer.Typer, arguments: Sequence[str]) -> int:
         typer.secho(f"error: {error.format_message()}", fg="red", err=True)
         return ExitCode.ERROR
     except typer.Abort:
-        typer.echo("aborted", err=True)
-        return ExitCode.ERROR
+        code = ExitCode.INTERRUPTED  # at a question, and so before anything was sent
     if code == ExitCode.INTERRUPTED:
         typer.echo("interrupted", err=True)
     return code if isinstance(code, int) else ExitCode.OK

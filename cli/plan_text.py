@@ -10,7 +10,7 @@ Value = dict[str, Any]  # Any: a plan as the service shows it
 
 SIGNS = {"create": "+", "update": "~", "delete": "-"}
 MOST_SHOWN = 200
-"""More objects than this are counted and not listed, except in JSON."""
+"""More objects are counted and not listed, except in JSON; those with warnings come before others."""
 
 Paint = Callable[[str, str], str]
 
@@ -47,7 +47,7 @@ def nothing_to_do(plan: Value) -> bool:
 
 
 def _lines(plan: Value, paint: Paint) -> Iterator[str]:
-    for change in plan["changes"][:MOST_SHOWN]:
+    for change in _listed(plan["changes"]):
         yield _painted(change["action"], f"{change['kind']} {change['name']}", paint)
         yield from _details(change, "  ", paint)
     yield from _rest(plan["changes"])
@@ -85,7 +85,7 @@ def _gateway_lines(gateway: Value, paint: Paint) -> Iterator[str]:
     yield ""
     stands = f"{gateway['state']} at revision {gateway['revision']}{_looked(gateway)}"
     yield f"gateway {_safe(gateway['name'])} ({stands})"
-    for step in steps[:MOST_SHOWN]:
+    for step in _listed(steps):
         yield "  " + _painted(step["action"], f"{step['object']}  {_why(step)}", paint)
         yield from _details(step, "    ", paint)
     yield from (f"  {line}" for line in _rest(steps))
@@ -139,9 +139,23 @@ def _painted(action: str, text: str, paint: Paint) -> str:
     return paint(f"{SIGNS[action]} {_safe(text)}", colour)
 
 
+def _listed(items: Sequence[Value]) -> list[Value]:
+    """As many as are listed, in their order: what somebody should know is not behind what is as expected."""
+    known = [index for index, item in enumerate(items) if not _tells(item)]
+    told = [index for index, item in enumerate(items) if _tells(item)]
+    return [items[index] for index in sorted([*told, *known][:MOST_SHOWN])]
+
+
+def _tells(item: Value) -> bool:
+    return bool(item.get("warnings") or item.get("drift"))
+
+
 def _rest(items: Sequence[Value]) -> Iterator[str]:
     if len(items) > MOST_SHOWN:
-        yield f"… and {len(items) - MOST_SHOWN} more; -o json has them all"
+        left = len(items) - MOST_SHOWN
+        telling = max(0, sum(map(_tells, items)) - MOST_SHOWN)
+        worse = f", {telling} of them with warnings" if telling else ""
+        yield f"… and {left} more{worse}; -o json has them all"
 
 
 def _enforcement(lines: Sequence[Value]) -> str:
@@ -157,7 +171,7 @@ def _enforcement(lines: Sequence[Value]) -> str:
         for line in lines[:MOST_SHOWN]
     ]
     headings = ["DECLARED AT", "LIMIT", "ENFORCED BY", "SHARED WITH", "EXACTNESS", "WORST OVERSHOOT"]
-    return table(headings, rows)
+    return "\n".join([table(headings, rows), *_rest(lines)])
 
 
 def _markdown(plan: Value) -> Iterator[str]:
@@ -166,18 +180,10 @@ def _markdown(plan: Value) -> Iterator[str]:
     yield ""
     for text in refusals(plan):
         yield f"- :no_entry: **refused:** {_prose(text)}"
-    for text in plan["warnings"]:
-        yield f"- :warning: {_prose(text)}"
-    for change in plan["changes"]:
-        for warning in change["warnings"]:
-            yield f"- :warning: {change['kind']} `{_code(change['name'])}`: {_prose(warning)}"
-    for gateway in plan["gateways"]:
-        where = f"on gateway `{_code(gateway['name'])}`"
-        for step in gateway["steps"]:
-            if step["verdict"] != "you changed it":
-                yield f"- :warning: {step['verdict']}: `{_code(step['object'])}` {where}"
-            for warning in step["warnings"]:
-                yield f"- :warning: {_prose(warning)} {where}"
+    notes = list(_notes(plan))
+    yield from (f"- :warning: {note}" for note in notes[:MOST_SHOWN])
+    if len(notes) > MOST_SHOWN:
+        yield f"- … and {len(notes) - MOST_SHOWN} more warnings; `-o json` has them all"
     for title, lines in _blocks(plan):
         if lines:
             yield from _folded(title, lines)
@@ -185,9 +191,24 @@ def _markdown(plan: Value) -> Iterator[str]:
     yield f"From revision {plan['revision']}, fingerprint `{plan['fingerprint'][:12]}`."
 
 
+def _notes(plan: Value) -> Iterator[str]:
+    """What somebody should know before this is applied: of the whole first, then of each object."""
+    yield from map(_prose, plan["warnings"])
+    for change in plan["changes"]:
+        for warning in change["warnings"]:
+            yield f"{change['kind']} `{_code(change['name'])}`: {_prose(warning)}"
+    for gateway in plan["gateways"]:
+        where = f"on gateway `{_code(gateway['name'])}`"
+        for step in gateway["steps"]:
+            if step["verdict"] != "you changed it":
+                yield f"{step['verdict']}: `{_code(step['object'])}` {where}"
+            for warning in step["warnings"]:
+                yield f"{_prose(warning)} {where}"
+
+
 def _blocks(plan: Value) -> Iterator[tuple[str, list[str]]]:
     declared: list[str] = []
-    for change in plan["changes"][:MOST_SHOWN]:
+    for change in _listed(plan["changes"]):
         declared.append(_painted(change["action"], f"{change['kind']} {change['name']}", plain))
         declared += [f"      {_field(item)}" for item in change["fields"]]
     yield "What is declared", [*declared, *_rest(plan["changes"])]

@@ -16,6 +16,7 @@ from typing import Any
 
 MARK = "<!-- sluice plan: {} -->"
 LONGEST = 60_000
+FENCES = ("```", "~~~")
 PAGE = 100
 TIMEOUT_S = 30.0
 MEANINGS = {
@@ -50,13 +51,13 @@ class Comments:
             "Authorization": f"Bearer {env['GITHUB_TOKEN']}",
             "Accept": "application/vnd.github+json",
         }
-        number = int(env["SLUICE_PULL_REQUEST"])
+        number = number_in(env, "SLUICE_PULL_REQUEST")
         return cls(f"{issues}/{number}/comments", f"{issues}/comments", "PATCH", headers)
 
     @classmethod
     def on_gitlab(cls, env: Mapping[str, str]) -> "Comments":
         project = f"{env['CI_API_V4_URL']}/projects/{env['CI_PROJECT_ID']}"
-        notes = f"{project}/merge_requests/{int(env['CI_MERGE_REQUEST_IID'])}/notes"
+        notes = f"{project}/merge_requests/{number_in(env, 'CI_MERGE_REQUEST_IID')}/notes"
         return cls(notes, notes, "PUT", {"PRIVATE-TOKEN": env["SLUICE_GITLAB_TOKEN"]})
 
     def keep(self, mark: str, text: str) -> None:
@@ -91,6 +92,13 @@ class Comments:
             raise CannotComment(f"{method} {url}: {error}") from None
 
 
+def number_in(env: Mapping[str, str], name: str) -> int:
+    """The number of the pull or merge request. Raises CannotComment."""
+    if not env[name].isdecimal():
+        raise CannotComment(f"{name} has no number, for it is no pull or merge request that started this job")
+    return int(env[name])
+
+
 def planned(ctl: str, files: Sequence[str], options: Sequence[str]) -> tuple[int, str]:
     """The exit code of `ctl plan`, and the text of the comment."""
     named = [argument for file in files for argument in ("-f", file)]
@@ -103,10 +111,23 @@ def planned(ctl: str, files: Sequence[str], options: Sequence[str]) -> tuple[int
     else:
         text = f"`ctl plan` failed:\n\n~~~~~~text\n{done.stderr.strip().replace('~~~~~~', '~~~')}\n~~~~~~\n"
     if len(text) > LONGEST:
-        text = text[:LONGEST] + "\n\n… the rest is in the log of the job\n"
+        text = shortened(text)
         sys.stdout.write(done.stdout)
     meaning = MEANINGS.get(done.returncode, "unknown")
     return done.returncode, f"{text}\nexit code {done.returncode}: {meaning}\n"
+
+
+def shortened(text: str) -> str:
+    """The beginning of a comment, with what it leaves open closed, or what follows would be a part of it."""
+    lines = text[:LONGEST].splitlines()[:-1]
+    fence, folded = "", 0
+    for line in lines:
+        if fence:
+            fence = "" if line == fence else fence
+        else:
+            fence = line[: len(line) - len(line.lstrip(line[0]))] if line.startswith(FENCES) else ""
+            folded += line.startswith("<details>") - line.startswith("</details>")
+    return "\n".join([*lines, fence, *["</details>"] * folded, "", "… the rest is in the log of the job", ""])
 
 
 def main(arguments: Sequence[str], env: Mapping[str, str]) -> int:
@@ -125,7 +146,7 @@ def main(arguments: Sequence[str], env: Mapping[str, str]) -> int:
     try:
         comments = Comments.on_github(env) if given.on == "github" else Comments.on_gitlab(env)
         comments.keep(MARK.format(given.name), text)
-    except (CannotComment, KeyError, ValueError) as error:
+    except (CannotComment, KeyError) as error:
         what = f"the variable {error} is not set" if isinstance(error, KeyError) else str(error)
         sys.stderr.write(f"error: the plan could not be commented: {what}\n")
         return code or 1

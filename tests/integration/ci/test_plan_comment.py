@@ -155,6 +155,29 @@ def test_a_plan_that_cannot_be_commented_fails_the_job(
     assert github(host, bin_folder, tmp_path, CTL_ENDS="0").returncode == 1
 
 
+def test_a_job_that_no_pull_request_started_says_so(host: StandIn, bin_folder: Path, tmp_path: Path) -> None:
+    done = github(host, bin_folder, tmp_path, SLUICE_PULL_REQUEST="")
+    assert done.returncode == 2
+    assert "SLUICE_PULL_REQUEST has no number" in done.stderr
+
+
+def test_a_plan_that_is_too_long_for_a_comment_is_cut_where_it_can_be_read(
+    host: StandIn, bin_folder: Path, tmp_path: Path
+) -> None:
+    host.says(LISTED.format(f"{ISSUE}/7/comments", 1), [])
+    host.says(f"POST {ISSUE}/7/comments", comment(2, ""))
+    lines = "\n".join(f"+ queue q{number} </details>" for number in range(4000))
+    whole = f"## plan\n<details>\n\n````diff\n```\n{lines}\n````\n\n</details>\nthe end\n"
+    done = github(host, bin_folder, tmp_path, CTL_SAYS=whole)
+    assert done.stdout == whole
+    (body,) = host.bodies(f"POST {ISSUE}/7/comments")
+    text, after = body["body"].split("\n````\n</details>\n")
+    assert text.splitlines()[-1].endswith("</details>")
+    assert "the rest is in the log of the job" in after
+    assert "exit code 2: changes" in after
+    assert len(body["body"]) < 65_536
+
+
 def test_gitlab_gets_a_note_that_is_changed_by_the_next_plan(
     host: StandIn, bin_folder: Path, tmp_path: Path
 ) -> None:

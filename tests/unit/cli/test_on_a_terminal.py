@@ -2,6 +2,7 @@
 
 import os
 import pty
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -16,8 +17,11 @@ PLAN = "POST plan"
 APPLY = "POST apply?fingerprint=f1"
 
 
-def typed(answer: str, *arguments: str) -> tuple[int, str]:
-    """Run `ctl` on a terminal and type one answer; its exit code, and all that the terminal showed."""
+def typed(answer: str, *arguments: str, interrupting: bool = False) -> tuple[int, str]:
+    """Run `ctl` on a terminal and type one answer; its exit code, and all that the terminal showed.
+
+    With `interrupting`, Ctrl-C comes in place of the answer, once there is a question.
+    """
     ours, theirs = pty.openpty()
     os.write(ours, answer.encode())
     command = [sys.executable, "-m", "cli", *arguments]
@@ -26,6 +30,9 @@ def typed(answer: str, *arguments: str) -> tuple[int, str]:
         shown = b""
         while chunk := _read(ours):
             shown += chunk
+            if interrupting and b"[y/N]" in shown:
+                interrupting = False
+                process.send_signal(signal.SIGINT)
         os.close(ours)
         return process.wait(), shown.decode()
 
@@ -63,6 +70,15 @@ def test_a_no_changes_nothing(file: str, stand_in: StandIn) -> None:
     code, shown = typed("n\n", "apply", "-f", file)
     assert code == ExitCode.REFUSED
     assert "nothing was changed" in shown
+    assert stand_in.bodies(APPLY) == []
+
+
+def test_ctrl_c_at_the_question_changes_nothing_and_says_that_it_interrupted(
+    file: str, stand_in: StandIn
+) -> None:
+    code, shown = typed("", "apply", "-f", file, interrupting=True)
+    assert code == ExitCode.INTERRUPTED
+    assert "interrupted" in shown
     assert stand_in.bodies(APPLY) == []
 
 

@@ -57,3 +57,40 @@ def test_a_long_plan_is_counted_and_not_listed() -> None:
     text = plan_text(plan(*({**CHANGE, "name": f"q{number}"} for number in range(300))))
     assert text.count("~ queue q") == 200
     assert "… and 100 more; -o json has them all" in text
+
+
+def test_what_somebody_should_know_is_listed_however_long_the_plan_is() -> None:
+    known = [{**CHANGE, "name": f"q{number}"} for number in range(300)]
+    told = {**CHANGE, "name": "last", "warnings": ["opens the queue"]}
+    steps = [
+        *(step() for _ in range(300)),
+        step("update", object="routes/edited", drift=[FIELD], verdict="drift"),
+    ]
+    made = plan(*known, told, gateways=[planned_on(*steps)])
+    for text in (plan_text(made), plan_markdown(made)):
+        assert "queue last" in text
+        assert "opens the queue" in text
+        assert "routes/edited" in text
+        assert "… and 101 more; -o json has them all" in text
+
+
+def test_warnings_that_are_not_listed_are_counted() -> None:
+    made = plan(*({**CHANGE, "name": f"q{number}", "warnings": ["opens"]} for number in range(300)))
+    assert "… and 100 more, 100 of them with warnings; -o json has them all" in plan_text(made)
+    assert "- … and 100 more warnings; `-o json` has them all" in plan_markdown(made)
+
+
+def test_limits_that_are_not_listed_are_counted() -> None:
+    limit = {
+        "queue": "support",
+        "rule": None,
+        "path": "limits[0]",
+        "limit": "1 tokens per 1m",
+        "mechanism": "a rule",
+        "object": "services/s",
+        "shared_with": "all",
+        "exactness": "exact",
+        "worst_overshoot": "none",
+    }
+    made = plan(CHANGE, enforcement=[limit] * 250)
+    assert "… and 50 more; -o json has them all" in plan_text(made)
