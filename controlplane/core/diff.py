@@ -19,6 +19,8 @@ ABSENT = "(absent)"
 _MATCHING = frozenset({"uri", "uris", "host", "hosts", "methods", "priority", "status"})
 """What says which requests an object is for, by which people know it."""
 _LONGEST_SHOWN = 200
+_SHOWN_BEFORE = 30
+"""How much of what two long values have in common is shown before they differ."""
 
 # Some providers take their key in the address.
 _QUERY = re.compile(r"(https?://[^\s?#]*\?)[^\s#]+")
@@ -74,7 +76,7 @@ def _compare(path: str, desired: Json, live: Json, digest: Digest) -> Iterator[F
         for index, (wanted, found) in enumerate(zip(desired, live, strict=True)):
             yield from _compare(f"{path}[{index}]", wanted, found, digest)
     elif not _equal(desired, live):
-        yield FieldChange(path, shown(live, desired), shown(desired))
+        yield FieldChange(path, *both_shown(live, desired))
 
 
 def _compare_field(
@@ -114,23 +116,40 @@ def _equal(desired: Json, live: Json) -> bool:
     return desired in ({}, [], ()) and live in ({}, [])
 
 
-def shown(value: Json, beside: Json = None) -> str:
-    """A value as text that may be printed. A live value whose wish holds secrets is masked whole."""
-    if _holds_secret(beside):
-        return MASK
+def shown(value: Json) -> str:
+    """A value as text that may be printed; of a long one the beginning."""
+    return _cut(_whole(value))
+
+
+def both_shown(live: Json, desired: Json) -> tuple[str, str]:
+    """Two values that differ, of long ones the part where they do; a live one may have to be masked."""
+    before, after = MASK if _holds_secret(desired) else _whole(live), _whole(desired)
+    unlike = (index for index, (was, now) in enumerate(zip(before, after, strict=False)) if was != now)
+    alike = next(unlike, min(len(before), len(after)))
+    start = alike - _SHOWN_BEFORE if alike > _LONGEST_SHOWN - 2 * _SHOWN_BEFORE else 0
+    return _cut(before, start), _cut(after, start)
+
+
+def _cut(text: str, start: int = 0) -> str:
+    if start:
+        text = f"…{text[start:]}"
+    return text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 1] + "…"
+
+
+def _whole(value: Json) -> str:
     if isinstance(value, (SecretRef, GatewaySecret)):
         return str(value)
     if isinstance(value, Mapping):
-        text = "{" + ", ".join(f"{name}: {shown(item)}" for name, item in value.items()) + "}"
+        text = "{" + ", ".join(f"{name}: {_whole(item)}" for name, item in value.items()) + "}"
     elif isinstance(value, (list, tuple)):
-        text = "[" + ", ".join(map(shown, value)) + "]"
+        text = "[" + ", ".join(map(_whole, value)) + "]"
     elif isinstance(value, str):
         text = f'"{_QUERY.sub(_WITHOUT_QUERY, value)}"'
     elif isinstance(value, bool):
         text = str(value).lower()
     else:
         text = "null" if value is None else str(value)
-    return text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 1] + "…"
+    return text
 
 
 def _holds_secret(value: Json) -> bool:

@@ -57,6 +57,15 @@ def test_what_is_left_out_empty_or_null_is_the_same() -> None:
     assert told(QUEUE, changed(labels={}, tenant=None, fallback=[])) == []
 
 
+def test_of_long_texts_the_part_is_told_in_which_they_differ() -> None:
+    prompt = "Answer briefly. " * 40
+    (change,) = told(
+        {"guards": {"system_prompt": prompt}}, {"guards": {"system_prompt": f"{prompt}Never swear."}}
+    )
+    assert change.endswith('Answer briefly. Never swear."')
+    assert len(change) < 450
+
+
 def test_true_is_no_one() -> None:
     assert told({"protect": True}, {"protect": 1}) == ["protect: true → 1"]
 

@@ -112,6 +112,20 @@ def test_a_list_of_another_length_shows_no_secret_either() -> None:
     assert CANARY not in repr(step)
 
 
+def test_of_long_values_the_part_is_shown_in_which_they_differ() -> None:
+    result = compiled(document())
+
+    def shorten(body: dict[str, Any]) -> None:
+        body["uris"] = [uri for uri in body["uris"] if uri != "/queues/support/v1/embeddings"]
+
+    (step,) = plan(result, edited(live_of(result), ROUTE, shorten)).steps
+    (change,) = step.changes
+    assert change.path == "uris"
+    assert '"/queues/support/v1/embeddings"' in change.after
+    assert '"/queues/support/v1/embeddings"' not in change.before
+    assert max(len(change.before), len(change.after)) <= 200
+
+
 def test_what_is_not_ours_is_neither_changed_nor_deleted() -> None:
     result = compiled(document())
     stranger = ObjectKey(Kind.ROUTE, "somebody-else")
