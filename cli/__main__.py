@@ -3,13 +3,15 @@
 import os
 import signal
 import sys
-from types import FrameType
-from typing import TYPE_CHECKING
 
 from cli.exit_codes import ExitCode
 
+TYPE_CHECKING = False
+"""As `typing` has it, which is not loaded before interruptions are heard."""
+
 if TYPE_CHECKING:
     from sys import UnraisableHookArgs
+    from types import FrameType
 
 
 def run() -> None:
@@ -37,7 +39,7 @@ def run() -> None:
     sys.exit(code)
 
 
-def _end(number: int = signal.SIGINT, frame: FrameType | None = None) -> None:
+def _end(number: int = signal.SIGINT, frame: "FrameType | None" = None) -> None:
     try:
         os.write(2, b"interrupted\n")
     finally:
