@@ -6,6 +6,7 @@ from typing import Any
 
 from cli.part import Part, Place, enclosing, placed, read_part
 from cli.sources import label_of, sources
+from controlplane.core.pointing import declared_in, leading_nowhere
 from controlplane.core.problems import NAMED
 from controlplane.core.redact import redacted
 from controlplane.core.spec import Document
@@ -57,11 +58,37 @@ def read_declaration(
     label = label_of(files)
     parts = [read_part(source, environ, literal_secrets=literal_secrets) for source in sources(files)]
     clashes = list(_clashes(parts))
-    problems = [problem for part in parts for problem in part.told()] + clashes
-    if problems:
+    if clashes or any(part.problems for part in parts):
+        _complain_of_references(parts)
+        problems = [problem for part in parts for problem in part.told()] + clashes
         raise InvalidSpec(f"{label} cannot be used", problems=problems)
     data, document = _merged(parts)
     return Declaration(label, data, document, tuple(parts))
+
+
+def elsewhere(problem: Problem) -> Problem:
+    """Of a reference to what the files themselves do not have: a service may know it."""
+    meant = problem.remedy if problem.remedy and problem.remedy.startswith("did you mean") else None
+    known = "the service must know it by then"
+    remedy = f"{meant} otherwise {known}" if meant else known
+    return Problem(problem.field, f"{problem.message} here", remedy)
+
+
+def _complain_of_references(parts: Sequence[Part]) -> None:
+    """Tell of those that lead nowhere here: with other mistakes, the service is not asked."""
+    if any(part.known is None for part in parts):
+        return  # whoever could not be read may declare what they lead to
+    names: dict[str, set[str]] = {kind: set() for kind in NAMED}
+    for kind, _, name in (found for part in parts for found in part.names()):
+        names[kind].add(name)
+    for part in parts:
+        found = leading_nowhere(
+            declared_in(part.known) if part.known else (),
+            lambda kind, name: name in names[f"{kind}s"],
+            lambda kind: names[f"{kind}s"],
+        )
+        for problem in found:
+            part.complain_of(elsewhere(problem))
 
 
 def _merged(parts: Sequence[Part]) -> tuple[dict[str, Any], Document]:

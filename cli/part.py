@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from cli.references import References, UnresolvedReference, has_reference, references_in
 from cli.sources import Source
 from cli.yaml_nodes import Loc, Mark, Position, Reader, YamlProblem
-from controlplane.core.problems import NAMED, field_path, problems_of
+from controlplane.core.problems import NAMED, all_of, field_path
 from controlplane.core.redact import redacted
 from controlplane.core.secrets import MASK, is_gateway_reference
 from controlplane.core.spec import Document
@@ -48,6 +48,8 @@ class Part:
     file: str
     data: dict[str, Any] = field(repr=False, default_factory=dict)  # Any: checked against Document
     document: Document | None = field(repr=False, default=None)
+    known: BaseModel | None = field(repr=False, default=None)
+    """The document, and where it has mistakes, what can be known of it."""
     marks: Mapping[Loc, Mark] = field(repr=False, default_factory=dict)
     """Where each value stands."""
     hidden: set[str] = field(repr=False, default_factory=set)
@@ -71,6 +73,11 @@ class Part:
         """Keep a problem; the same one twice, as aliases make them, is told once."""
         if (position, problem) not in self.problems:
             self.problems.append((position, problem))
+
+    def complain_of(self, problem: Problem) -> None:
+        """Keep a problem of a field, at the place of the field or of what encloses it."""
+        nearest = next((path for path in enclosing(problem.field) if path in self.places), "")
+        self.complain(self.places.get(nearest, Position(1, 1)), _without(problem, self.hidden))
 
     def names(self) -> Iterator[tuple[str, int, str]]:
         """Kind, number and name of everything that is declared."""
@@ -126,16 +133,23 @@ def read_part(source: Source, environ: Mapping[str, str], *, literal_secrets: bo
 def _check(part: Part, unresolved: set[Loc]) -> None:
     """The grammar; values that could not be read have been told already."""
     try:
-        part.document = Document.model_validate(part.data)
+        part.known = part.document = Document.model_validate(part.data)
     except ValidationError as error:
-        broken = {field_path(loc, part.data) for loc in unresolved}
-        names = [(kind, name) for kind, _, name in part.names()]
-        if len(set(names)) < len(names):
-            broken.add("")  # told with both places, where all files are looked at
-        for problem in problems_of(error, Document, part.data):
-            if problem.field not in broken:
-                nearest = next((path for path in enclosing(problem.field) if path in part.places), "")
-                part.complain(part.places.get(nearest, Position(1, 1)), _without(problem, part.hidden))
+        problems, part.known = all_of(error, Document, part.data)
+        told = {field_path(loc, part.data) for loc in unresolved} | _declared_again(part)
+        for problem in problems:
+            if problem.field not in told:
+                part.complain_of(problem)
+
+
+def _declared_again(part: Part) -> set[str]:
+    """What a file declares twice, which is told with both places where all files are looked at."""
+    seen: set[tuple[str, str]] = set()
+    found: set[str] = set()
+    for kind, index, name in part.names():
+        found |= {f"{kind}[{index}]"} if (kind, name) in seen else set()
+        seen.add((kind, name))
+    return found
 
 
 def _without(problem: Problem, hidden: set[str]) -> Problem:

@@ -45,6 +45,7 @@ def validate(
 
 def declared_elsewhere(wanted: "Wanted") -> "Iterator[Problem]":
     """References to what the declaration itself does not have, which a service may know."""
+    from cli.declaration import elsewhere
     from controlplane.core.declaring import dangling
     from controlplane.core.problems import meant_by
     from controlplane.errors import Problem
@@ -56,7 +57,4 @@ def declared_elsewhere(wanted: "Wanted") -> "Iterator[Problem]":
             remedy = meant_by(tier, list(known), "the service or a gateway must know it by then")
             yield Problem(f"tenants.{name}.tier", message, remedy)
     for found in dangling(wanted.changes, (wanted.state,)):
-        meant = found.remedy if found.remedy and found.remedy.startswith("did you mean") else None
-        elsewhere = "the service must know it by then"
-        remedy = f"{meant} otherwise {elsewhere}" if meant else elsewhere
-        yield Problem(found.field, f"{found.message} here", remedy)
+        yield elsewhere(found)

@@ -6,8 +6,8 @@ from dataclasses import asdict
 import orjson
 from litestar import Response, Router, get, post
 from litestar.params import FromPath
-from pydantic import ValidationError
 
+from controlplane.api.accepting import accepted_document
 from controlplane.api.access import author_of, must, needs, principal_of
 from controlplane.api.bodies import LARGEST_DOCUMENT, AnyRequest, parse_object, read_body, read_json
 from controlplane.api.in_hand import in_hand
@@ -23,11 +23,10 @@ from controlplane.core.access import Permission
 from controlplane.core.objects import Kind as ObjectKind
 from controlplane.core.objects import ObjectKey
 from controlplane.core.plan import Action
-from controlplane.core.problems import problems_of
 from controlplane.core.redact import redacted, secrets_of
 from controlplane.core.spec import Document
 from controlplane.core.verdicts import Verdict
-from controlplane.errors import InvalidRequest, InvalidSpec, PreconditionFailed, Problem
+from controlplane.errors import InvalidRequest, PreconditionFailed, Problem
 from controlplane.reconciler.planned import Planned, PlanOptions
 from controlplane.store.records import Applied, Kind
 
@@ -43,7 +42,7 @@ async def plan(request: AnyRequest) -> Response[bytes]:
     """What a document would change, here and on every gateway; nothing is written."""
     options = options_of(request)
     body = await read_body(request, largest=LARGEST_DOCUMENT)
-    document, values = _document(request, body)
+    document, values = await _document(request, body)
     made, view = await _planned(request, document, values, options)
     in_hand(request).keep(principal_of(request), body, document, made, view["fingerprint"])
     if digest := request.headers.get(DIGEST_HEADER):
@@ -104,7 +103,7 @@ async def _agreed(
         shown = in_hand(request).take(principal_of(request), body, options, fingerprint)
         if shown is not None and await planner_of(request).stands(shown.plan):
             return shown.document, shown.plan
-    document, values = _document(request, body)
+    document, values = await _document(request, body)
     if fingerprint is None and not options.prune:
         return document, None
     planned, view = await _planned(request, document, values, options)
@@ -183,13 +182,9 @@ def _key(text: object) -> ObjectKey | None:
     return ObjectKey(ObjectKind(kind), object_id)
 
 
-def _document(request: AnyRequest, body: bytes) -> tuple[Document, Shown]:
+async def _document(request: AnyRequest, body: bytes) -> tuple[Document, Shown]:
     values = parse_object(body)
-    try:
-        document = Document.model_validate(values)
-    except ValidationError as error:
-        problems = problems_of(error, Document, values)
-        raise InvalidSpec("the document cannot be accepted", problems=problems) from None
+    document = await accepted_document(request, values)
     asked: AskedToTell = request.app.state.asked_to_tell
     asked.judge_all(document.gateways)
     return document, values

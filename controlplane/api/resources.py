@@ -6,6 +6,7 @@ from litestar import HttpMethod, Response, Router, delete, get, patch, post, put
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 
+from controlplane.api.accepting import accepted
 from controlplane.api.access import author_of, needs, principal_of
 from controlplane.api.bodies import PATCH_TYPES, AnyRequest, read_json
 from controlplane.api.compat.handlers import create_older_tenant, is_older_tenant
@@ -18,7 +19,6 @@ from controlplane.core.gateways import GatewaySpec
 from controlplane.core.spec import TenantSpec
 from controlplane.core.tiers import undeclared_tiers
 from controlplane.errors import Forbidden
-from controlplane.store.documents import validated
 from controlplane.store.records import Kind, Query, Spec, Stored, Written
 
 PREFIX = "/api/v1"
@@ -83,7 +83,7 @@ class _Handlers:
         values = await read_json(request)
         if self._kind is Kind.TENANT and is_older_tenant(values):
             return await create_older_tenant(request, values)
-        spec = validated(self._kind, values)
+        spec = await accepted(request, self._kind, values)
         _can_be_told(request, spec)
         service = service_of(request)
         written = await service.store.create(self._kind, spec, author_of(request))
@@ -105,7 +105,7 @@ class _Handlers:
 
     async def replace(self, request: AnyRequest, ref: FromPath[str]) -> Response[bytes]:
         only(request, ())
-        spec = validated(self._kind, await read_json(request))
+        spec = await accepted(request, self._kind, await read_json(request))
         _can_be_told(request, spec)
         service = service_of(request)
         written = await service.store.replace(

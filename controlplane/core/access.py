@@ -1,13 +1,14 @@
 """Who may do what in the control plane: roles, what each of them allows, and how far it reaches."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Annotated, Self
+from typing import Annotated
 from uuid import UUID
 
-from pydantic import AwareDatetime, Field, StringConstraints, model_validator
+from pydantic import AwareDatetime, Field, StringConstraints
 
+from controlplane.core.checked import Checked, check
 from controlplane.core.declared import Declared
 from controlplane.core.refused_targets import USUAL_TARGETS, RefusedTargets
 from controlplane.core.text import Name, Text
@@ -111,7 +112,7 @@ Email = Annotated[
 ]
 
 
-class AccountSpec(Declared):
+class AccountSpec(Declared, Checked):
     """Somebody who may use the control plane, as an administrator declares them."""
 
     name: Name
@@ -123,11 +124,10 @@ class AccountSpec(Declared):
     """What the identity provider knows a person by: they sign in with it."""
     enabled: Annotated[bool, Field(strict=True)] = True
 
-    @model_validator(mode="after")
-    def _people_sign_in(self) -> Self:
+    @check
+    def _people_sign_in(self) -> Iterator[WrongField]:
         if self.kind is AccountKind.SERVICE and self.email is not None:
-            raise WrongField("email", "a service does not sign in; remove `email`, and make it a token")
-        return self
+            yield WrongField("email", "a service does not sign in; remove `email`, and make it a token")
 
 
 class TokenSpec(Declared):

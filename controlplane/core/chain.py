@@ -4,17 +4,19 @@ A rule has a chain of them, and a tenant may require some for all its rules. The
 priority, the lower first.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from enum import StrEnum
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
-from pydantic import Field, StrictBool, ValidationInfo, field_validator, model_validator
+from pydantic import Field, StrictBool, field_validator
 
+from controlplane.core.checked import Checked, check
 from controlplane.core.declared import Declared, Endpoint
 from controlplane.core.guards import LARGEST_BODY, Network, Pattern
 from controlplane.core.json_schemas import JsonSchema
 from controlplane.core.limits import Amount, By, Limit, Window
 from controlplane.core.text import CREDENTIAL_HEADERS, HeaderName, Text
+from controlplane.core.wrong_field import WrongField
 
 PLUGINS_EACH = 16
 _TOLD = "use `external_validator`, which is told of finished calls, or"
@@ -90,7 +92,7 @@ class ContentValidatorSettings(Declared):
     """What stands for it then, as it is."""
 
 
-class ContentValidator(PluginBase):
+class ContentValidator(PluginBase, Checked):
     """Looks at bodies: a request's in `pre_request`, an answer's in `pre_response`."""
 
     name: Literal["content_validator"]
@@ -104,30 +106,35 @@ class ContentValidator(PluginBase):
         message = "a content_validator looks at requests or at answers on their way"
         raise ValueError(f"{message}; {_instead(stage)} `stage: pre_request` or `stage: pre_response`")
 
-    @model_validator(mode="after")
-    def _has_work(self) -> Self:
-        wants = self.settings
-        if self.stage is Stage.PRE_RESPONSE:
-            if not wants.deny_patterns:
-                raise ValueError(
-                    "a content_validator of answers needs `deny_patterns` in its settings; add some"
-                )
-            if wants.json_schema is not None or wants.max_body_bytes is not None:
-                raise ValueError(
-                    "a gateway sends an answer's status before it has read the body; "
-                    "remove `json_schema` and `max_body_bytes`, or use `stage: pre_request`"
-                )
-        elif wants.deny_patterns:
-            raise ValueError(
+    @check
+    def _has_patterns(self) -> Iterator[WrongField]:
+        patterns = self.settings.deny_patterns
+        if self.stage is Stage.PRE_RESPONSE and not patterns:
+            message = "a content_validator of answers needs `deny_patterns` in its settings; add some"
+            yield WrongField("settings.deny_patterns", message)
+        if self.stage is not Stage.PRE_RESPONSE and patterns:
+            message = (
                 "`deny_patterns` are for answers; use `stage: pre_response`, "
                 "or a `pattern` in `json_schema` for requests"
             )
-        elif wants.json_schema is None and wants.max_body_bytes is None:
-            raise ValueError("settings check nothing; add `json_schema` or `max_body_bytes`")
-        return self
+            yield WrongField("settings.deny_patterns", message)
+
+    @check
+    def _has_work(self) -> Iterator[WrongField]:
+        wants = self.settings
+        named = [name for name in ("json_schema", "max_body_bytes") if getattr(wants, name) is not None]
+        if self.stage is Stage.PRE_RESPONSE and named:
+            message = (
+                "a gateway sends an answer's status before it has read the body; "
+                "remove `json_schema` and `max_body_bytes`, or use `stage: pre_request`"
+            )
+            yield WrongField(f"settings.{named[0]}", message)
+        if self.stage is not Stage.PRE_RESPONSE and not named and not wants.deny_patterns:
+            message = "settings check nothing; add `json_schema` or `max_body_bytes`"
+            yield WrongField("settings", message)
 
 
-class SecurityValidatorSettings(Declared):
+class SecurityValidatorSettings(Declared, Checked):
     """What a request must look like."""
 
     required_headers: Annotated[tuple[HeaderName, ...], Field(max_length=32)] = ()
@@ -139,12 +146,12 @@ class SecurityValidatorSettings(Declared):
     json_schema: JsonSchema | None = None
     """A JSON Schema (draft 7) that the body must meet."""
 
-    @model_validator(mode="after")
-    def _has_work(self) -> Self:
-        if self == SecurityValidatorSettings.model_construct():
-            known = ", ".join(f"`{name}`" for name in SecurityValidatorSettings.model_fields)
-            raise ValueError(f"settings check nothing; add one of {known}")
-        return self
+    @check
+    def _has_work(self) -> Iterator[WrongField]:
+        fields = SecurityValidatorSettings.model_fields
+        if all(getattr(self, name) in (None, ()) for name in fields):
+            known = ", ".join(f"`{name}`" for name in fields)
+            yield WrongField("", f"settings check nothing; add one of {known}")
 
 
 class SecurityValidator(PluginBase):
@@ -162,7 +169,7 @@ class SecurityValidator(PluginBase):
         raise ValueError(f"{message}; {_instead(stage)} `stage: pre_request`")
 
 
-class ExternalValidatorSettings(Declared):
+class ExternalValidatorSettings(Declared, Checked):
     """Who is asked, and what about; in `post_response`, who is told."""
 
     url: Endpoint
@@ -178,15 +185,15 @@ class ExternalValidatorSettings(Declared):
     send_body: StrictBool = False
     """Tell it the request's body, too."""
 
-    @model_validator(mode="after")
-    def _no_credentials(self) -> Self:
-        for name in self.headers:
+    @check
+    def _no_credentials(self) -> Iterator[WrongField]:
+        for index, name in enumerate(self.headers):
             if name in CREDENTIAL_HEADERS:
-                raise ValueError(f"{name} carries a credential, which leaves for nobody; remove it")
-        return self
+                message = f"{name} carries a credential, which leaves for nobody; remove it"
+                yield WrongField(f"headers[{index}]", message)
 
 
-class ExternalValidator(PluginBase):
+class ExternalValidator(PluginBase, Checked):
     """Asks a service of yours over HTTP; in `post_response` it tells it of the finished call."""
 
     name: Literal["external_validator"]
@@ -207,17 +214,14 @@ class ExternalValidator(PluginBase):
             "or `stage: post_response` to be told of the finished call"
         )
 
-    @field_validator("settings")
-    @classmethod
-    def _told_without_bodies(
-        cls, settings: ExternalValidatorSettings, info: ValidationInfo
-    ) -> ExternalValidatorSettings:
-        if settings.send_body and info.data.get("stage") is Stage.POST_RESPONSE:
-            raise ValueError(
+    @check
+    def _told_without_bodies(self) -> Iterator[WrongField]:
+        if self.settings.send_body and self.stage is Stage.POST_RESPONSE:
+            message = (
                 "a gateway tells of finished calls without their bodies; "
                 "remove `send_body`, or use `stage: post_request`"
             )
-        return settings
+            yield WrongField("settings.send_body", message)
 
 
 Plugin = Annotated[

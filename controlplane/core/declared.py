@@ -1,5 +1,6 @@
 """What everything declared has in common."""
 
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Annotated, TypeVar
 from urllib.parse import urlsplit
@@ -39,26 +40,47 @@ def _http_url(value: str) -> str:
     return value
 
 
-def own_name(name: str, own_id: UUID | None = None) -> None:
-    """Objects are addressed by name or UUID: raises WrongField for the UUID of something else."""
+def own_name(name: str, own_id: UUID | None = None) -> Iterator[WrongField]:
+    """Objects are addressed by name or UUID, so a name must not be the UUID of something else."""
     try:
         looks_like = UUID(name)
     except ValueError:
         return
     if looks_like != own_id:
-        raise WrongField(
-            "name", "the name looks like a UUID, which addresses another object; choose another name"
-        )
+        message = "the name looks like a UUID, which addresses another object; choose another name"
+        yield WrongField("name", message)
 
 
-def unique(names: list[str], what: str, *, at: str | None = None) -> None:
-    """Raises ValueError for the first of them that is there twice; `at` is the list that they are in."""
+def unique(names: Sequence[str | None], what: str, *, at: str) -> Iterator[WrongField]:
+    """Those that are there already; `at` is the list that they are in, and None a name that is wrong."""
+    if len(set(names)) == len(names):
+        return
     seen: set[str] = set()
     for index, name in enumerate(names):
         if name in seen:
-            message = f"{what} {name!r} is declared twice; give each its own name"
-            raise WrongField(f"{at}[{index}]", message) if at else ValueError(message)
-        seen.add(name)
+            message = f"{what} {str(name)!r} is declared twice; give each its own name"
+            yield WrongField(f"{at}[{index}]", message)
+        elif name is not None:
+            seen.add(name)
+
+
+def names_of(items: Sequence[object]) -> list[str | None]:
+    """The names of declared objects; None for one that cannot be known, because it is wrong."""
+    return [getattr(item, "name", None) for item in items]
+
+
+def divided(limits: Sequence[object]) -> Iterator[tuple[str, str]]:
+    """The field that says by what a limit is divided, and by what; without those that cannot be known."""
+    for index, limit in enumerate(limits):
+        if (by := getattr(limit, "by", None)) is not None:
+            yield f"limits[{index}].by", by
+
+
+def needs_keys(limits: Sequence[object], what: str) -> Iterator[WrongField]:
+    """The limits that an open queue or rule cannot have."""
+    for field, by in divided(limits):
+        if by == "key":
+            yield WrongField(field, f"`by: key` needs `access: keys`, for an open {what} knows no keys")
 
 
 @lru_cache(maxsize=1000)

@@ -12,7 +12,7 @@ from controlplane.core.desired import DesiredState, Key, Provider, Queue, Rule, 
 from controlplane.core.diff import Digest, FieldChange
 from controlplane.core.gateways import Gateway, GatewaySpec
 from controlplane.core.plan import Action
-from controlplane.core.problems import meant_by
+from controlplane.core.pointing import leading_nowhere, references
 from controlplane.core.rules import RuleSpec
 from controlplane.core.safety import Refusal
 from controlplane.core.secrets import MASK, GatewaySecret, Secret, SecretRef, is_gateway_reference
@@ -22,8 +22,6 @@ from controlplane.errors import Problem
 Item = Provider | Tenant | Queue | Key | Rule | Tier | Gateway
 T = TypeVar("T", bound=Item)
 _UNMADE = "made up when it is applied"
-_LOOKED_FOR = 20
-"""How many names that nobody knows are compared with all that are known, of which there may be thousands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,37 +256,17 @@ def secrets_of(item: Item) -> Mapping[str, Secret | None]:
     return {}
 
 
-def references(item: Item) -> Iterator[tuple[str, str, str]]:
-    """What a declaration refers to: the field, the kind and the name."""
-    if isinstance(item, Provider | Queue | Key | Rule) and item.spec.tenant:
-        yield "tenant", "tenant", item.spec.tenant
-    if isinstance(item, Queue):
-        for position, member in enumerate(item.spec.members):
-            yield f"members[{position}].provider", "provider", member.provider
-    if isinstance(item, Key):
-        opened = {"queue": item.spec.queues, "provider": item.spec.providers, "rule": item.spec.rules}
-        for kind, names in opened.items():
-            for position, name in enumerate(names):
-                yield f"{kind}s[{position}]", kind, name
-
-
 def dangling(changes: Iterable[DeclaredChange], usable: Sequence[DesiredState]) -> Iterator[Problem]:
     """References of what is declared that lead nowhere."""
     gone = {(change.kind, change.name) for change in changes if change.action is Action.DELETE}
-    told = 0
-    for change in changes:
-        if change.after is None:
-            continue
-        for where, kind, name in references(change.after):
-            there = any(name in named(state, kind) for state in usable)
-            if there or (kind, name) in gone:
-                continue
-            remedy = f"declare the {kind} first, or correct the name"
-            if told < _LOOKED_FOR:
-                known = [each for state in usable for each in named(state, kind)]
-                remedy = meant_by(name, known, remedy)
-            told += 1
-            yield Problem(f"{change.kind}s.{change.name}.{where}", f"there is no {kind} {name!r}", remedy)
+    declared = (
+        (f"{change.kind}s.{change.name}", change.after.spec) for change in changes if change.after is not None
+    )
+    yield from leading_nowhere(
+        declared,
+        lambda kind, name: (kind, name) in gone or any(name in named(state, kind) for state in usable),
+        lambda kind: [each for state in usable for each in named(state, kind)],
+    )
 
 
 def still_used(changes: Iterable[DeclaredChange], state: DesiredState) -> Iterator[Refusal]:
@@ -299,7 +277,7 @@ def still_used(changes: Iterable[DeclaredChange], state: DesiredState) -> Iterat
     for kind in ("provider", "queue", "key", "rule"):
         items = named(state, kind)
         for name, item in items.items():
-            for _, target, used in references(item):
+            for _, target, used in references(item.spec):
                 if (target, used) in gone:
                     message = f"is still used by {kind} {name} of source {item.source!r}"
                     remedy = f"keep it in the file, or remove it from the {kind} first"

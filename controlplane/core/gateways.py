@@ -1,14 +1,16 @@
 """What users say about a gateway, and the gateway as the reconciler sees it."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, Self
+from typing import Annotated
 from urllib.parse import urlsplit
 from uuid import UUID
 
-from pydantic import AfterValidator, Field, SecretStr, StrictBool, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, SecretStr, StrictBool, StringConstraints
 
+from controlplane.core.checked import Checked, check
 from controlplane.core.declared import Declared, Endpoint, Labels, Limits, unique
 from controlplane.core.platform import Platform
 from controlplane.core.secrets import MASK, Secret, is_gateway_reference
@@ -74,7 +76,7 @@ FileName = Annotated[
 PluginName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
 
 
-class GatewaySpec(Declared):
+class GatewaySpec(Declared, Checked):
     """A gateway, or a cluster of gateways that share one Admin API."""
 
     name: Name
@@ -112,23 +114,30 @@ class GatewaySpec(Declared):
     protect: StrictBool = False
     """Never removed by a prune."""
 
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        unique(list(self.plugins), "the plugin", at="plugins")
+    @check
+    def _plugins(self) -> Iterator[WrongField]:
+        return unique(self.plugins, "the plugin", at="plugins")
+
+    @check
+    def _tells_plugins(self) -> Iterator[WrongField]:
         if self.plugins and self.kind.tells_plugins:
             message = "`plugins` belongs to kinds that cannot be asked; this one tells them itself"
-            raise WrongField("plugins", message)
-        if self.kind is GatewayKind.FILE:
-            if self.file is None:
-                raise WrongField("file", "`kind: apisix-yaml` needs a `file`, such as edge/apisix.yaml")
-            if self.admin_url is not None:
-                raise WrongField("admin_url", "`kind: apisix-yaml` has no Admin API; leave out `admin_url`")
-        elif self.admin_url is None:
+            yield WrongField("plugins", message)
+
+    @check
+    def _file(self) -> Iterator[WrongField]:
+        if self.kind is GatewayKind.FILE and self.file is None:
+            yield WrongField("file", "`kind: apisix-yaml` needs a `file`, such as edge/apisix.yaml")
+        if self.kind is not GatewayKind.FILE and self.file is not None:
+            yield WrongField("file", "`file` belongs to `kind: apisix-yaml`")
+
+    @check
+    def _admin_url(self) -> Iterator[WrongField]:
+        if self.kind is GatewayKind.FILE and self.admin_url is not None:
+            yield WrongField("admin_url", "`kind: apisix-yaml` has no Admin API; leave out `admin_url`")
+        if self.kind is not GatewayKind.FILE and self.admin_url is None:
             message = f"`kind: {self.kind}` needs an `admin_url`, where its Admin API answers"
-            raise WrongField("admin_url", message)
-        elif self.file is not None:
-            raise WrongField("file", "`file` belongs to `kind: apisix-yaml`")
-        return self
+            yield WrongField("admin_url", message)
 
     @property
     def platform(self) -> Platform:

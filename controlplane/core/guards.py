@@ -1,14 +1,17 @@
 """What a request must look like before a queue takes it, and the gateway plugins that see to it."""
 
 import re
+from collections.abc import Iterator
 from ipaddress import ip_network
-from typing import Annotated, Self
+from typing import Annotated
 
-from pydantic import AfterValidator, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, StringConstraints
 
+from controlplane.core.checked import Checked, check
 from controlplane.core.declared import Declared
 from controlplane.core.objects import Json
 from controlplane.core.text import HeaderName, ModelName, Text, printable_lines
+from controlplane.core.wrong_field import WrongField
 
 LARGEST_BODY = 64 * 1024 * 1024
 """What a gateway reads into memory at most."""
@@ -42,7 +45,7 @@ Origin = Annotated[str, Field(max_length=300), AfterValidator(_origin)]
 Prompt = Annotated[str, StringConstraints(min_length=1, max_length=16_384), AfterValidator(printable_lines)]
 
 
-class Cors(Declared):
+class Cors(Declared, Checked):
     """Which pages of browsers may call."""
 
     origins: Annotated[tuple[Origin, ...], Field(min_length=1, max_length=64)]
@@ -51,16 +54,19 @@ class Cors(Declared):
     credentials: Annotated[bool, Field(strict=True)] = False
     max_age_s: Annotated[int, Field(ge=0, le=86_400, strict=True)] = 600
 
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
+    @check
+    def _every_origin(self) -> Iterator[WrongField]:
         if "*" in self.origins and len(self.origins) > 1:
-            raise ValueError("`*` allows every origin; remove the others, or the `*`")
+            yield WrongField("origins", "`*` allows every origin; remove the others, or the `*`")
+
+    @check
+    def _with_credentials(self) -> Iterator[WrongField]:
         if self.credentials and ("*" in self.origins or not self.headers):
-            raise ValueError("`credentials` needs the `origins` and `headers` by name; write them out")
-        return self
+            message = "`credentials` needs the `origins` and `headers` by name; write them out"
+            yield WrongField("credentials", message)
 
 
-class Guards(Declared):
+class Guards(Declared, Checked):
     """What a request must look like before it reaches a member."""
 
     required_headers: Annotated[tuple[HeaderName, ...], Field(max_length=32)] = ()
@@ -81,11 +87,11 @@ class Guards(Declared):
     cors: Cors | None = None
     """For pages of browsers that call the queue's own addresses."""
 
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
+    @check
+    def _addresses(self) -> Iterator[WrongField]:
         if self.allow_ips and self.deny_ips:
-            raise ValueError("a gateway takes either `allow_ips` or `deny_ips`; remove one of the two")
-        return self
+            message = "a gateway takes either `allow_ips` or `deny_ips`; remove one of the two"
+            yield WrongField("deny_ips", message)
 
     @property
     def body_limit(self) -> dict[str, Json]:

@@ -1,12 +1,14 @@
 """What a limit is: one meter, an amount, and how the amount comes back."""
 
+from collections.abc import Iterator
 from enum import StrEnum
-from typing import Annotated, Self
+from typing import Annotated
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, StrictBool
 
 from controlplane.core.attributes import ATTRIBUTES, Claim
+from controlplane.core.checked import Checked, check
 from controlplane.core.durations import InvalidDuration, is_calendar, window_seconds
 from controlplane.core.text import CREDENTIAL_HEADERS, header_name
 from controlplane.core.wrong_field import WrongField
@@ -84,7 +86,7 @@ By = Annotated[str, Field(max_length=160, examples=["key", "header:x-team-id"]),
 TimeZone = Annotated[str, Field(max_length=64), AfterValidator(_time_zone)]
 
 
-class Limit(BaseModel):
+class Limit(Checked):
     """One limit, as it is declared: `{tokens: 500000, per: 1h, by: key}`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -110,25 +112,35 @@ class Limit(BaseModel):
     strict: StrictBool = Field(False, description="reserve before the call, so that nothing is overshot")
     time_zone: TimeZone = Field("UTC", description="where calendar windows begin")
 
-    @model_validator(mode="after")
-    def _one_meter_one_pace(self) -> Self:
+    @check
+    def _one_meter(self) -> Iterator[WrongField]:
         declared = [meter for meter in Meter if getattr(self, meter) is not None]
         if len(declared) != 1:
             names = ", ".join(Meter)
-            raise ValueError(f"declares {len(declared)} meters; a limit has exactly one of {names}")
-        if self.meter is Meter.CONCURRENCY:
+            message = f"declares {len(declared)} meters; a limit has exactly one of {names}"
+            yield WrongField(declared[1] if declared else "", message)
+
+    @check
+    def _one_pace(self) -> Iterator[WrongField]:
+        if self.concurrency is not None:
             if self.per or self.refill_per_s:
                 field = "per" if self.per else "refill_per_s"
-                raise WrongField(field, "a concurrency limit has neither `per` nor `refill_per_s`; remove it")
+                yield WrongField(field, "a concurrency limit has neither `per` nor `refill_per_s`; remove it")
         elif (self.per is None) == (self.refill_per_s is None):
             message = "needs either `per` (a window) or `refill_per_s` (a bucket), and not both"
-            raise WrongField("per", message)
+            yield WrongField("per", message)
+
+    @check
+    def _whose(self) -> Iterator[WrongField]:
         if self.value is not None and self.by not in ATTRIBUTES:
             message = "names one team, rolegroup, role or user; write which of them into `by`"
-            raise WrongField("value", message)
-        if self.mode is Mode.SLIDING and (self.per is None or self.is_calendar):
-            raise WrongField("mode", "`mode: sliding` needs a `per` of fixed length, such as 1m")
-        return self
+            yield WrongField("value", message)
+
+    @check
+    def _slides(self) -> Iterator[WrongField]:
+        without = self.per is None and (self.refill_per_s is not None or self.concurrency is not None)
+        if self.mode is Mode.SLIDING and (without or is_calendar(self.per)):
+            yield WrongField("mode", "`mode: sliding` needs a `per` of fixed length, such as 1m")
 
     @property
     def meter(self) -> Meter:

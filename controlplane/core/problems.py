@@ -6,21 +6,22 @@ Pydantic says `('queues', 3, 'limits', 0, 'tokns')`; we say `queues.support.limi
 
 import difflib
 import re
-from collections.abc import Collection, Sequence
-from types import UnionType
-from typing import Annotated, Any, Union, get_args, get_origin
+from collections.abc import Collection, Iterator, Sequence
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from controlplane.core.annotations import Loc, is_tag, model_at, value_at
+from controlplane.core.partly import Partly
 from controlplane.core.text import NAME_PATTERN, visible
-from controlplane.core.wrong_field import WrongField
+from controlplane.core.wrong_field import WrongField, WrongFields
 from controlplane.errors import Problem
 
 _NAME = re.compile(NAME_PATTERN)
 NAMED = ("gateways", "tiers", "providers", "tenants", "queues", "rules", "keys")
 _QUOTED = re.compile("'([^']*)'")
 _CHOICES = ("enum", "literal_error")
+_TIME = "write a time such as 2030-01-31T12:00:00Z"
 _ANY_REMEDY = "change it so that this holds"
 
 # What pydantic calls it -> what is wrong, and how to mend it; braces are filled from the error's context.
@@ -55,14 +56,30 @@ _WORDS = {
     "uuid_parsing": ("must be a UUID", "write one such as 2f1c1e1e-6f0e-4d5a-9d5a-51c1ce000001"),
     "union_tag_invalid": ("must have a `name` that is one of {expected_tags}", "write one of those"),
     "union_tag_not_found": ("has no `name`, which says what it is", "add it"),
-    "timezone_aware": ("must name its time zone", "write a time such as 2030-01-31T12:00:00Z"),
+    "datetime_type": ("must be a time", _TIME),
+    "datetime_parsing": ("must be a time", _TIME),
+    "datetime_from_date_parsing": ("must be a time", _TIME),
+    "timezone_aware": ("must name its time zone", _TIME),
 }
 
 
 def problems_of(error: ValidationError, model: type[BaseModel], data: object) -> tuple[Problem, ...]:
-    """Every problem that validating `data` against `model` found."""
-    details = error.errors(include_input=False, include_url=False)
-    return tuple(_problem(detail, model, data) for detail in details if not _only_follows(detail, data))
+    """Every problem of `data`, which validating it against `model` found, or did not come to."""
+    return all_of(error, model, data)[0]
+
+
+def all_of(
+    error: ValidationError, model: type[BaseModel], data: object
+) -> tuple[tuple[Problem, ...], BaseModel | None]:
+    """Every problem of `data`, and what can be known of what it declares."""
+    found = error.errors(include_input=False, include_url=False)
+    details = [detail for detail in found if not _only_follows(detail, data)]
+    problems = [each for detail in details for each in _problems(detail, model, data)]
+    judged = [detail["loc"] for detail in details if _mistakes(detail)]
+    wrong = (loc for detail in details if not _mistakes(detail) for loc in _wrong_places(detail, model))
+    partly = Partly.of(model, data, wrong, judged)
+    problems += [_of_fields(loc, wrong, data) for loc, wrong in partly.mistakes]
+    return tuple(problems), partly.known
 
 
 def meant_by(word: str, known: Collection[str], otherwise: str) -> str:
@@ -81,17 +98,12 @@ def field_path(loc: Sequence[int | str], data: object) -> str:
             data = data[step] if isinstance(data, list | tuple) and step < len(data) else None
             name = data.get("name") if isinstance(data, dict) and depth == 1 and loc[0] in NAMED else None
             path += f".{name}" if isinstance(name, str) and _NAME.fullmatch(name) else f"[{step}]"
-        elif _is_tag(step, data):
+        elif is_tag(step, data):
             continue
         else:
             data = data.get(step) if isinstance(data, dict) else None
             path += f".{visible(step)}"
     return path.removeprefix(".")
-
-
-def _is_tag(step: str, data: object) -> bool:
-    """Whether the step only says which of several models a value was taken for: its name says so, too."""
-    return isinstance(data, dict) and step not in data and data.get("name") == step
 
 
 def nearest(word: str, known: Collection[str]) -> str | None:
@@ -108,20 +120,42 @@ def _only_follows(detail: ErrorDetails, data: object) -> bool:
     """Whether a list is called too short only because entries of it are wrong, which is told already."""
     if detail["type"] != "too_short":
         return False
-    written = _at(detail["loc"], data)
+    written = value_at(detail["loc"], data)
     return isinstance(written, list | tuple) and len(written) >= detail["ctx"]["min_length"]
 
 
-def _at(loc: Sequence[int | str], data: object) -> object:
-    """What is written at a place; None where nothing is."""
-    for step in loc:
-        if isinstance(data, dict):
-            data = data.get(step, data if _is_tag(str(step), data) else None)
-        elif isinstance(data, list | tuple) and isinstance(step, int) and step < len(data):
-            data = data[step]
-        else:
-            return None
-    return data
+def _problems(detail: ErrorDetails, model: type[BaseModel], data: object) -> Iterator[Problem]:
+    if mistakes := _mistakes(detail):
+        yield from (_of_fields(detail["loc"], found, data) for found in mistakes)
+    else:
+        yield _problem(detail, model, data)
+
+
+def _mistakes(detail: ErrorDetails) -> tuple[WrongField, ...]:
+    """What does not go together in an object, where that is all that is wrong with it."""
+    error = detail.get("ctx", {}).get("error")
+    return error.found if isinstance(error, WrongFields) else ()
+
+
+def _wrong_places(detail: ErrorDetails, model: type[BaseModel]) -> Iterator[Loc]:
+    """What cannot be known for this: of an unknown field, the one that was probably meant, too."""
+    loc = detail["loc"]
+    yield loc
+    owner = model_at(model, loc[:-1]) if detail["type"] == "extra_forbidden" else None
+    if owner and (meant := nearest(str(loc[-1]), owner.model_fields)):
+        yield (*loc[:-1], meant)
+
+
+def _of_fields(loc: Sequence[int | str], wrong: WrongField, data: object) -> Problem:
+    """What does not go together in the object at this place."""
+    top = field_path(loc, data)
+    field = f"{top}.{wrong.field}".strip(".") if wrong.field else top
+    return _in_words(field, str(wrong))
+
+
+def _in_words(field: str, text: str) -> Problem:
+    message, _, remedy = text.partition("; ")
+    return Problem(field, message, remedy or _ANY_REMEDY)
 
 
 def _problem(detail: ErrorDetails, model: type[BaseModel], data: object) -> Problem:
@@ -130,67 +164,18 @@ def _problem(detail: ErrorDetails, model: type[BaseModel], data: object) -> Prob
     if kind == "extra_forbidden":
         return Problem(field, "is no field that we know", _unknown_field(detail["loc"], model))
     if kind == "value_error":
-        wrong = detail.get("ctx", {}).get("error")
-        if isinstance(wrong, WrongField):
-            field = f"{field}.{wrong.field}".removeprefix(".")
-        message, _, remedy = detail["msg"].removeprefix("Value error, ").partition("; ")
-        return Problem(field, message, remedy or _ANY_REMEDY)
+        return _in_words(field, detail["msg"].removeprefix("Value error, "))
     if kind in _WORDS:
         message, remedy = _WORDS[kind]
-        if kind in _CHOICES and isinstance(written := _at(detail["loc"], data), str):
+        if kind in _CHOICES and isinstance(written := value_at(detail["loc"], data), str):
             remedy = meant_by(written, _QUOTED.findall(detail["ctx"]["expected"]), remedy)
         return Problem(field, message.format(**detail.get("ctx", {})), remedy)
     return Problem(field, detail["msg"][:1].lower() + detail["msg"][1:], _ANY_REMEDY)
 
 
 def _unknown_field(loc: Sequence[int | str], model: type[BaseModel]) -> str:
-    owner = _model_at(model, loc[:-1])
+    owner = model_at(model, loc[:-1])
     if owner is None:
         return "remove it"
     known = sorted(owner.model_fields)
     return meant_by(str(loc[-1]), known, f"remove it; known are {', '.join(known)}")
-
-
-def _model_at(model: type[BaseModel], loc: Sequence[int | str]) -> type[BaseModel] | None:
-    """The model that describes the place `loc` inside a value of `model`."""
-    current: Any = model  # Any: an annotation may be anything
-    for step in loc:
-        if isinstance(step, int):
-            current = next(iter(get_args(current)), None)
-            current = current if len(_alternatives(current)) > 1 else _bare(current)
-            continue
-        if len(found := _alternatives(current)) > 1:
-            current = next((one for one in found if step in _tags(one)), None)
-        else:
-            fields = current.model_fields if _is_model(current) else {}
-            current = fields[step].annotation if step in fields else None
-        current = _bare(current)
-    return current if _is_model(current) else None
-
-
-def _alternatives(annotation: Any) -> tuple[Any, ...]:  # Any: an annotation may be anything
-    """The models of which a value is one."""
-    bare = get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
-    parts = get_args(bare) if get_origin(bare) in (Union, UnionType) else (bare,)
-    return tuple(part for part in parts if _is_model(part))
-
-
-def _tags(model: type[BaseModel]) -> tuple[Any, ...]:
-    """The names by which a value is taken for this model."""
-    return get_args(model.model_fields["name"].annotation)
-
-
-def _bare(annotation: Any) -> Any:  # Any: an annotation may be anything
-    """The annotation without `Annotated[…]` and `| None`."""
-    while True:
-        origin = get_origin(annotation)
-        if origin is Annotated:
-            annotation = get_args(annotation)[0]
-        elif origin in (Union, UnionType):
-            annotation = next(part for part in get_args(annotation) if part is not type(None))
-        else:
-            return annotation
-
-
-def _is_model(annotation: Any) -> bool:  # Any: an annotation may be anything
-    return isinstance(annotation, type) and issubclass(annotation, BaseModel)

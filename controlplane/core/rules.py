@@ -6,14 +6,16 @@ gateway understands a rule otherwise than it was written.
 
 import ipaddress
 import re
+from collections.abc import Iterator
 from enum import StrEnum
-from typing import Annotated, Self
+from typing import Annotated
 from urllib.parse import SplitResult, urlsplit
 
-from pydantic import AfterValidator, Field, StrictBool, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, StrictBool, StringConstraints
 
 from controlplane.core.chain import Plugins
-from controlplane.core.declared import Declared, Endpoint, Labels, Limits, own_name, unique
+from controlplane.core.checked import Checked, check
+from controlplane.core.declared import Declared, Endpoint, Labels, Limits, needs_keys, own_name, unique
 from controlplane.core.text import CREDENTIAL_HEADERS, HeaderName, Name, SecretText
 from controlplane.core.wrong_field import WrongField
 
@@ -125,26 +127,34 @@ class Timeouts(Declared):
     """Until the answer begins, and between two pieces of it."""
 
 
-class HeaderChanges(Declared):
+class HeaderChanges(Declared, Checked):
     """What becomes of headers on their way."""
 
     set: Annotated[dict[HeaderName, HeaderValue], Field(max_length=32)] = Field(default_factory=dict)
     remove: Annotated[tuple[HeaderName, ...], Field(max_length=32)] = ()
 
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        for name in (*self.set, *self.remove):
+    @check
+    def _set(self) -> Iterator[WrongField]:
+        return (_of_the_connection(name, f"set.{name}") for name in self.set if name in _NEVER_SET)
+
+    @check
+    def _remove(self) -> Iterator[WrongField]:
+        for index, name in enumerate(self.remove):
             if name in _NEVER_SET:
-                raise ValueError(
-                    f"{name} belongs to the connection, which the gateway looks after; remove it"
-                )
-        for name in self.remove:
+                yield _of_the_connection(name, f"remove[{index}]")
+
+    @check
+    def _set_or_removed(self) -> Iterator[WrongField]:
+        for index, name in enumerate(self.remove):
             if name in self.set:
-                raise ValueError(f"{name} is set and removed; keep one of the two")
-        return self
+                yield WrongField(f"remove[{index}]", f"{name} is set and removed; keep one of the two")
 
 
-class RuleSpec(Declared):
+def _of_the_connection(name: str, field: str) -> WrongField:
+    return WrongField(field, f"{name} belongs to the connection, which the gateway looks after; remove it")
+
+
+class RuleSpec(Declared, Checked):
     """Where calls of an HTTP API go, who may make them, and what they must look like."""
 
     name: Name
@@ -184,25 +194,40 @@ class RuleSpec(Declared):
     labels: Labels = Field(default_factory=dict)
     protect: StrictBool = False
 
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        own_name(self.name)
-        unique(list(self.hosts), "the host", at="hosts")
-        unique(list(self.methods), "the method", at="methods")
+    @check
+    def _names(self) -> Iterator[WrongField]:
+        return own_name(self.name)
+
+    @check
+    def _hosts(self) -> Iterator[WrongField]:
+        return unique(self.hosts, "the host", at="hosts")
+
+    @check
+    def _methods(self) -> Iterator[WrongField]:
+        return unique(self.methods, "the method", at="methods")
+
+    @check
+    def _whose(self) -> Iterator[WrongField]:
         if self.access is RuleAccess.TENANT and self.tenant is None:
-            raise WrongField("tenant", "`access: tenant` needs a `tenant`; name one, or use `access: keys`")
+            yield WrongField("tenant", "`access: tenant` needs a `tenant`; name one, or use `access: keys`")
+
+    @check
+    def _credentials(self) -> Iterator[WrongField]:
         for name in self.headers.set:
             if name in CREDENTIAL_HEADERS:
                 message = f"{name} would be kept in plain text; put it into `api_key`, which is sealed"
-                raise WrongField("headers.set", message)
-        if self.api_key and self.api_key_header in self.headers.set:
-            message = f"{self.api_key_header} is what `api_key` is sent in; remove it from `headers`"
-            raise WrongField("headers.set", message)
-        for index, limit in enumerate(self.limits):
-            if self.access is RuleAccess.OPEN and limit.by == "key":
-                message = "`by: key` needs `access: keys`, for an open rule knows no keys"
-                raise WrongField(f"limits[{index}].by", message)
-        return self
+                yield WrongField(f"headers.set.{name}", message)
+
+    @check
+    def _key_header(self) -> Iterator[WrongField]:
+        name = self.api_key_header
+        if self.api_key and name in self.headers.set and name not in CREDENTIAL_HEADERS:
+            message = f"{name} is what `api_key` is sent in; remove it from `headers`"
+            yield WrongField(f"headers.set.{name}", message)
+
+    @check
+    def _limits_of_keys(self) -> Iterator[WrongField]:
+        return needs_keys(self.limits, "rule") if self.access is RuleAccess.OPEN else iter(())
 
     @property
     def address(self) -> SplitResult:

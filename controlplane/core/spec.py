@@ -4,14 +4,16 @@ One grammar for YAML, REST and the dashboard. A secret is plain text only here, 
 store seals it, and everything behind the store sees a handle (`controlplane.core.desired`).
 """
 
+from collections.abc import Iterator
 from enum import StrEnum
-from typing import Annotated, Any, Self
+from typing import Annotated, Any
 from uuid import UUID
 
 from pydantic import AfterValidator, AwareDatetime, Field, StrictBool, model_validator
 
 from controlplane.core.attributes import ATTRIBUTES
 from controlplane.core.chain import Plugins
+from controlplane.core.checked import Checked, check
 from controlplane.core.claims import Claims
 from controlplane.core.declared import (
     Declared,
@@ -19,6 +21,9 @@ from controlplane.core.declared import (
     Labels,
     Limits,
     LimitsAbove,
+    divided,
+    names_of,
+    needs_keys,
     own_name,
     the_same,
     unique,
@@ -83,7 +88,7 @@ class Model(Declared):
     accuracy: Annotated[float, Field(ge=0, le=1, strict=True)] | None = None
 
 
-class ProviderSpec(Declared):
+class ProviderSpec(Declared, Checked):
     """An account at an LLM provider."""
 
     name: Name
@@ -109,29 +114,37 @@ class ProviderSpec(Declared):
     protect: StrictBool = False
     """Never removed by a prune."""
 
-    @model_validator(mode="after")
-    def _complete(self) -> Self:
-        own_name(self.name)
-        unique([model.name for model in self.models], "the model", at="models")
+    @check
+    def _names(self) -> Iterator[WrongField]:
+        return own_name(self.name)
+
+    @check
+    def _models(self) -> Iterator[WrongField]:
+        return unique(names_of(self.models), "the model", at="models")
+
+    @check
+    def _whose(self) -> Iterator[WrongField]:
         if self.shared and self.tenant:
-            raise WrongField("shared", "a provider of a tenant cannot be `shared`; remove one of the two")
+            yield WrongField("shared", "a provider of a tenant cannot be `shared`; remove one of the two")
+
+    @check
+    def _found(self) -> Iterator[WrongField]:
         needs_endpoint = (ProviderType.OPENAI_COMPATIBLE, ProviderType.AZURE_OPENAI)
         if self.type in needs_endpoint and self.endpoint is None:
-            raise WrongField("endpoint", f"a provider of type {self.type} needs an `endpoint`; add it")
+            yield WrongField("endpoint", f"a provider of type {self.type} needs an `endpoint`; add it")
         if self.type is ProviderType.BEDROCK and not (self.region and self.access_key_id):
             message = "a provider of type bedrock needs `region`, `access_key_id` and `api_key`"
-            raise WrongField("access_key_id" if self.region else "region", message)
+            yield WrongField("access_key_id" if self.region else "region", message)
         if self.type is ProviderType.VERTEX_AI and not (self.endpoint or (self.project and self.region)):
             message = "a provider of type vertex-ai needs `project` and `region`, or an `endpoint`"
-            raise WrongField("region" if self.project else "project", message)
-        return self
+            yield WrongField("region" if self.project else "project", message)
 
 
 EVERYTHING = "everything"
 """The tier that everybody's calls are counted in."""
 
 
-class TierSpec(Declared):
+class TierSpec(Declared, Checked):
     """What tenants of one kind may use, on every gateway that does not say otherwise."""
 
     name: Name
@@ -141,13 +154,12 @@ class TierSpec(Declared):
     labels: Labels = Field(default_factory=dict)
     protect: StrictBool = False
 
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        own_name(self.name)
-        return self
+    @check
+    def _names(self) -> Iterator[WrongField]:
+        return own_name(self.name)
 
 
-class TenantSpec(Declared):
+class TenantSpec(Declared, Checked):
     """A team or customer that shares the gateways with others."""
 
     name: Name
@@ -162,12 +174,14 @@ class TenantSpec(Declared):
     labels: Labels = Field(default_factory=dict)
     protect: StrictBool = False
 
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        own_name(self.name)
+    @check
+    def _names(self) -> Iterator[WrongField]:
+        return own_name(self.name)
+
+    @check
+    def _tier(self) -> Iterator[WrongField]:
         if self.tier == EVERYTHING:
-            raise WrongField("tier", f"`{EVERYTHING}` holds everybody already; name another tier")
-        return self
+            yield WrongField("tier", f"`{EVERYTHING}` holds everybody already; name another tier")
 
 
 class MemberSpec(Declared):
@@ -184,7 +198,7 @@ class MemberSpec(Declared):
     limits: Limits = ()
 
 
-class QueueSpec(Declared):
+class QueueSpec(Declared, Checked):
     """A pool of members behind one name, with limits."""
 
     name: Name
@@ -209,27 +223,41 @@ class QueueSpec(Declared):
     labels: Labels = Field(default_factory=dict)
     protect: StrictBool = False
 
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        own_name(self.name, self.id)
-        unique([member.name for member in self.members], "the member", at="members")
-        unique(list(self.fallback), "the fallback", at="fallback")
+    @check
+    def _names(self) -> Iterator[WrongField]:
+        return own_name(self.name, self.id)
+
+    @check
+    def _member_names(self) -> Iterator[WrongField]:
+        return unique(names_of(self.members), "the member", at="members")
+
+    @check
+    def _fallbacks(self) -> Iterator[WrongField]:
+        return unique(self.fallback, "the fallback", at="fallback")
+
+    @check
+    def _weights(self) -> Iterator[WrongField]:
         if all(member.weight == 0 for member in self.members):
             message = "every member has weight 0, so nothing could be called; raise one weight"
-            raise WrongField("members", message)
+            yield WrongField("members", message)
+
+    @check
+    def _hashed(self) -> Iterator[WrongField]:
         if self.hash_on and self.balancer is not Balancer.CHASH:
-            raise WrongField("hash_on", "`hash_on` belongs to `balancer: chash`")
-        for index, limit in enumerate(self.limits):
-            field = f"limits[{index}].by"
-            if self.access is Access.OPEN and limit.by == "key":
-                raise WrongField(field, "`by: key` needs `access: keys`, for an open queue knows no keys")
-            if limit.by in ATTRIBUTES:
-                message = f"`by: {limit.by}` belongs to a tenant's limits; declare it there"
-                raise WrongField(field, message)
-        return self
+            yield WrongField("hash_on", "`hash_on` belongs to `balancer: chash`")
+
+    @check
+    def _limits_of_keys(self) -> Iterator[WrongField]:
+        return needs_keys(self.limits, "queue") if self.access is Access.OPEN else iter(())
+
+    @check
+    def _limits_of_tenants(self) -> Iterator[WrongField]:
+        for field, by in divided(self.limits):
+            if by in ATTRIBUTES:
+                yield WrongField(field, f"`by: {by}` belongs to a tenant's limits; declare it there")
 
 
-class KeySpec(Declared):
+class KeySpec(Declared, Checked):
     """What an application sends to be let in."""
 
     name: Name
@@ -253,17 +281,17 @@ class KeySpec(Declared):
     labels: Labels = Field(default_factory=dict)
     protect: StrictBool = False
 
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        own_name(self.name)
-        unique(list(self.queues), "the queue", at="queues")
-        unique(list(self.providers), "the provider", at="providers")
-        unique(list(self.models), "the model", at="models")
-        unique(list(self.rules), "the rule", at="rules")
-        return self
+    @check
+    def _names(self) -> Iterator[WrongField]:
+        return own_name(self.name)
+
+    @check
+    def _opens(self) -> Iterator[WrongField]:
+        for kind in ("queue", "provider", "model", "rule"):
+            yield from unique(getattr(self, f"{kind}s", ()), f"the {kind}", at=f"{kind}s")
 
 
-class Document(Declared):
+class Document(Declared, Checked):
     """A `queues.yaml`: everything that one source declares."""
 
     version: Annotated[int, Field(ge=1, le=1, strict=True)] = 1
@@ -286,13 +314,8 @@ class Document(Declared):
             return {name: () if value is None and name != "source" else value for name, value in data.items()}
         return data
 
-    @model_validator(mode="after")
-    def _unique_names(self) -> Self:
-        unique([item.name for item in self.gateways], "the gateway")
-        unique([item.name for item in self.tiers], "the tier")
-        unique([item.name for item in self.providers], "the provider")
-        unique([item.name for item in self.tenants], "the tenant")
-        unique([item.name for item in self.queues], "the queue")
-        unique([item.name for item in self.rules], "the rule")
-        unique([item.name for item in self.keys], "the key")
-        return self
+    @check
+    def _own_names(self) -> Iterator[WrongField]:
+        for kind in ("gateway", "tier", "provider", "tenant", "queue", "rule", "key"):
+            names = names_of(getattr(self, f"{kind}s", ()))
+            yield from unique(names, f"the {kind}", at=f"{kind}s")

@@ -1,4 +1,6 @@
-"""What a check of several fields raises: it names the field to change."""
+"""What a check of several fields says: it names the field to change."""
+
+from collections.abc import Sequence
 
 
 class WrongField(ValueError):
@@ -7,4 +9,12 @@ class WrongField(ValueError):
     def __init__(self, field: str, message: str) -> None:
         super().__init__(message)
         self.field = field
-        """As it stands inside what was checked: `tenant`, or `members[1].weight`."""
+        """As it stands inside what was checked: `tenant`, or `members[1].weight`; empty for all of it."""
+
+
+class WrongFields(ValueError):
+    """All that does not go together in one declaration."""
+
+    def __init__(self, found: Sequence[WrongField]) -> None:
+        super().__init__("; ".join(map(str, found)))
+        self.found = tuple(found)

@@ -1,8 +1,10 @@
 """What stands against a plan, and what of a document somebody may declare at all."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+
+from pydantic import BaseModel
 
 from controlplane.core import selection
 from controlplane.core.above import Above
@@ -12,7 +14,8 @@ from controlplane.core.desired import DesiredState
 from controlplane.core.forwarding import rule_problems
 from controlplane.core.gateways import Gateway
 from controlplane.core.plan import Action
-from controlplane.core.reached import KINDS, Reached
+from controlplane.core.pointing import Names, leading_nowhere
+from controlplane.core.reached import KINDS, Reached, reached
 from controlplane.core.safety import Refusal, prune_refusals
 from controlplane.core.spec import Document
 from controlplane.errors import Problem
@@ -35,6 +38,23 @@ def own_document(document: Document, theirs: Reached, reach: Reach) -> Document:
                 raise name_taken(Kind(kind), spec.name)
         parts[f"{kind}s"] = specs
     return document.model_copy(update=parts)
+
+
+def astray(
+    declared: Iterable[tuple[str, BaseModel]], names: Names, current: DesiredState, reach: Reach | None
+) -> Iterator[Problem]:
+    """References that lead neither to these names nor to what somebody with this reach may use."""
+    theirs = None if reach is None else reached(current, reach)
+    usable = (current,) if theirs is None else (theirs.own, theirs.beside)
+
+    def known(kind: str) -> set[str]:
+        return {*names.get(kind, ()), *(name for state in usable for name in named(state, kind))}
+
+    return leading_nowhere(
+        declared,
+        lambda kind, name: name in names.get(kind, ()) or any(name in named(state, kind) for state in usable),
+        known,
+    )
 
 
 def homeless(wanted: Wanted, theirs: Reached, reach: Reach) -> Iterator[Problem]:

@@ -5,11 +5,13 @@
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
+
+from pydantic import BaseModel
 
 from controlplane.clock import Clock
 from controlplane.core.access import Reach
@@ -22,6 +24,7 @@ from controlplane.core.gateways import GatewaySpec
 from controlplane.core.going_back import go_back
 from controlplane.core.memory import Memory
 from controlplane.core.objects import ObjectKey
+from controlplane.core.pointing import Names
 from controlplane.core.reached import reached
 from controlplane.core.report import owner_report
 from controlplane.core.safety import Refusal
@@ -29,10 +32,10 @@ from controlplane.core.selection import able_anywhere, served_nowhere
 from controlplane.core.spec import Document
 from controlplane.core.tiers import undeclared_tiers
 from controlplane.core.verdicts import GatewaySteps, ObjectStep, ThreeWay, recorded
-from controlplane.errors import GatewayRefused, GatewayUnavailable, InvalidSpec, PreconditionFailed
+from controlplane.errors import GatewayRefused, GatewayUnavailable, InvalidSpec, PreconditionFailed, Problem
 from controlplane.reconciler.both_sides import Compile, compiled_part, compiled_whole
 from controlplane.reconciler.passes import GatewayPass
-from controlplane.reconciler.plan_checks import Concern, homeless, own_document, pruned, unenforced
+from controlplane.reconciler.plan_checks import Concern, astray, homeless, own_document, pruned, unenforced
 from controlplane.reconciler.planned import GatewayPlan, Planned, PlanOptions, Serves, everything, told
 from controlplane.reconciler.service import MakePass
 from controlplane.reconciler.turns import Turn, leftovers, limit_problems, turns
@@ -94,6 +97,12 @@ class Planner:
             go_back, earlier.ways(), current, allow_mass_delete=options.allow_mass_delete
         )
         return await self.compare(current, wanted, options)
+
+    async def astray(
+        self, declared: Iterable[tuple[str, BaseModel]], names: Names, reach: Reach | None
+    ) -> tuple[Problem, ...]:
+        """References that lead nowhere, of declarations with mistakes elsewhere; `names` are declared too."""
+        return tuple(astray(declared, names, await self._store.desired(), reach))
 
     async def standing(self, options: PlanOptions, reach: Reach | None = None) -> Planned:
         """What is to be done on the gateways for what is declared already."""

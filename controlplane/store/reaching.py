@@ -42,18 +42,16 @@ def writable(kind: Kind, reach: Reach | None, spec: Spec) -> Spec:
         return spec
     if not isinstance(spec, ProviderSpec | QueueSpec | RuleSpec | KeySpec):
         raise _not_theirs(kind)
+    problems = list(reach.refused.problems(spec))
     if spec.tenant not in (None, reach.tenant):
-        problem = Problem("tenant", "is not yours", f"leave it out, or write {reach.tenant}")
-        raise InvalidSpec(f"{kind} {spec.name!r} cannot be accepted", problems=[problem])
+        problems.append(Problem("tenant", "is not yours", f"leave it out, or write {reach.tenant}"))
     if isinstance(spec, RuleSpec) and spec.hosts:
         remedy = "leave them out: your subdomain serves the rule"
-        problem = Problem("hosts", "are for the platform's people to give", remedy)
-        raise InvalidSpec(f"{kind} {spec.name!r} cannot be accepted", problems=[problem])
-    if problems := tuple(reach.refused.problems(spec)):
-        raise InvalidSpec(f"{kind} {spec.name!r} cannot be accepted", problems=problems)
+        problems.append(Problem("hosts", "are for the platform's people to give", remedy))
     if isinstance(spec, ProviderSpec) and spec.shared:
-        problem = Problem("shared", "is for the platform's own providers", "leave it out")
-        raise InvalidSpec(f"{kind} {spec.name!r} cannot be accepted", problems=[problem])
+        problems.append(Problem("shared", "is for the platform's own providers", "leave it out"))
+    if problems:
+        raise InvalidSpec(f"{kind} {spec.name!r} cannot be accepted", problems=problems)
     return spec.model_copy(update={"tenant": reach.tenant})
 
 

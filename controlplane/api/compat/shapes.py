@@ -1,11 +1,13 @@
 """What older clients send, and what it says in today's grammar."""
 
 import re
+from collections.abc import Iterator
 from enum import StrEnum
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, StrictBool, model_validator
+from pydantic import Field, StrictBool
 
+from controlplane.core.checked import Checked, check
 from controlplane.core.declared import Declared
 from controlplane.core.limits import Amount, Rate, Window
 from controlplane.core.text import Name, Text
@@ -77,7 +79,7 @@ class Scope(StrEnum):
 EACH = "*"
 
 
-class OlderBudget(Declared):
+class OlderBudget(Declared, Checked):
     """A bucket of tokens, or where a gateway has none, so many in a window."""
 
     scope: Scope
@@ -90,15 +92,17 @@ class OlderBudget(Declared):
     per: Window | None = None
     """A window in place of `refillPerSec`, for gateways that have no buckets."""
 
-    @model_validator(mode="after")
-    def _one_pace(self) -> Self:
+    @check
+    def _one_pace(self) -> Iterator[WrongField]:
         if (self.refillPerSec is None) == (self.per is None):
             message = "needs `refillPerSec`, or a window in its place (`per`), and not both"
-            raise WrongField("refillPerSec", message)
+            yield WrongField("refillPerSec", message)
+
+    @check
+    def _whose(self) -> Iterator[WrongField]:
         if self.scope is Scope.GLOBAL and self.tenant is not None:
             message = "`scope: global` counts everybody; leave it out, or set the tenant's own limits"
-            raise WrongField("tenant", message)
-        return self
+            yield WrongField("tenant", message)
 
     @property
     def by(self) -> str | None:

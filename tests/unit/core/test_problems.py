@@ -6,9 +6,10 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from controlplane.core.gateways import GatewaySpec
+from controlplane.core.guards import Cors, Guards
 from controlplane.core.limits import Limit
 from controlplane.core.problems import problems_of
-from controlplane.core.rules import RuleSpec
+from controlplane.core.rules import HeaderChanges, RuleSpec
 from controlplane.core.spec import Document, KeySpec, ProviderSpec, QueueSpec, TenantSpec
 from controlplane.errors import Problem
 
@@ -124,9 +125,44 @@ def test_odd_values_are_problems_and_nothing_worse(value: Any) -> None:
         (RuleSpec, {"name": "a", "path": "/a", "target": "https://a.example", "access": "tenant"}, "tenant"),
         (Limit, {"tokens": 5, "per": "1m", "value": "gold"}, "value"),
         (Limit, {"tokens": 5}, "per"),
+        (Limit, {"tokens": 5, "requests": 5, "per": "1m"}, "requests"),
+        (Guards, {"allow_ips": ["10.0.0.1"], "deny_ips": ["10.0.0.2"]}, "deny_ips"),
+        (Cors, {"origins": ["*", "https://a.example"]}, "origins"),
+        (HeaderChanges, {"set": {"x-a": "1"}, "remove": ["x-b", "x-a"]}, "remove[1]"),
+        (Document, {"keys": [{"name": "a"}, {"name": "b"}, {"name": "a"}]}, "keys[2]"),
     ],
 )
 def test_fields_that_do_not_go_together_name_the_one_to_change(
     model: type[BaseModel], data: Any, field: str
 ) -> None:
     assert list(problems(model, data)) == [field]
+
+
+def test_a_mistake_hides_none_that_can_be_judged_without_it() -> None:
+    """Entries of lists keep their places, and an object whose fields clash still counts for what it is in."""
+    clashing = {"tokens": 5, "by": "key"}
+    queue = {
+        "name": "a",
+        "access": "open",
+        "members": [5, MEMBER | {"weight": "heavy"}, MEMBER],
+        "limits": [{"tokens": 0, "per": "1m"}, clashing],
+        "hash_on": "x-user",
+        "balancer": "chas",
+    }
+    assert set(problems(Document, {"queues": [queue, queue], "version": 2})) == {
+        "version",
+        "queues[1]",
+        "queues.a.members[0]",
+        "queues.a.members[1].weight",
+        "queues.a.members[2]",
+        "queues.a.limits[0].tokens",
+        "queues.a.limits[1].per",
+        "queues.a.limits[1].by",
+        "queues.a.balancer",
+    }
+
+
+def test_thousands_of_mistakes_are_told_as_quickly_as_a_few() -> None:
+    """Each for itself, and in a time that grows with their number alone."""
+    queues = [{"name": f"q{n}", "members": [MEMBER], "hash_on": "x-a", "limts": []} for n in range(5000)]
+    assert len(problems(Document, {"queues": queues})) == 10_000

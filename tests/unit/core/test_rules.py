@@ -93,7 +93,7 @@ def test_nothing_but_an_external_validator_runs_after_the_answer_and_the_remedy_
 def test_finished_calls_are_told_of_without_their_bodies() -> None:
     settings = {"url": "https://validator.example", "send_body": True}
     found = mistakes(plugins=[plugin("external_validator", stage="post_response", settings=settings)])
-    assert list(found) == ["rules.weather.plugins[0].settings"]
+    assert list(found) == ["rules.weather.plugins[0].settings.send_body"]
 
 
 @pytest.mark.parametrize("stage", ["pre_request", "post_response"])
