@@ -1,6 +1,6 @@
 """Stored objects as the API shows them."""
 
-from dataclasses import asdict, fields, is_dataclass
+from dataclasses import asdict, is_dataclass
 from datetime import datetime
 from enum import Enum
 from typing import Any
@@ -50,7 +50,8 @@ def status_view(status: GatewayStatus) -> Shown:
 
 
 def record_view(record: Any) -> Shown:  # Any: a dataclass of the store or the core
-    return {each.name: _plain(getattr(record, each.name)) for each in fields(record)}
+    # `fields` does the same, and much more slowly: there may be thousands of records.
+    return {name: _plain(getattr(record, name)) for name in record.__dataclass_fields__}
 
 
 def reply(body: Any, *, status: int = 200, **headers: str) -> Response[bytes]:

@@ -53,7 +53,7 @@ class Above:
     def of_queue(self, queue: Queue) -> list[Standing]:
         """What of the shared service counts the calls of a queue's routes, whoever calls."""
         accounts = {member.provider for member in queue.spec.members}
-        found = self._of_everything() + self._of_caller(queue.spec.tenant)
+        found = self._of_calls(queue.spec.tenant)
         if len(accounts) == 1:
             found += self._of_account(accounts.pop())
         return found
@@ -61,7 +61,7 @@ class Above:
     def of_provider(self, provider: Provider) -> list[Standing]:
         """What of the shared service counts the calls of a provider's own address."""
         own = self._of_account(provider.spec.name)
-        return self._of_everything() + self._of_caller(provider.spec.tenant) + own
+        return self._of_calls(provider.spec.tenant) + own
 
     def accounts(self, queue: Queue) -> tuple[Account, ...]:
         """The accounts whose limits token-budget counts with the queue's own."""
@@ -219,6 +219,17 @@ class Above:
             return _declared(f"gateway.tiers.{name}", self.platform.tiers[name])
         tier = self.desired.tiers.get(name)
         return _declared(f"tiers.{name}", tier.spec.limits) if tier else ()
+
+    def _of_calls(self, tenant: str | None) -> list[Standing]:
+        """What counts calls of a tenant's queues and accounts, where their key pins nothing."""
+        if tenant not in self._of_calls_known:
+            self._of_calls_known[tenant] = self._of_everything() + self._of_caller(tenant)
+        return list(self._of_calls_known[tenant])
+
+    @cached_property
+    def _of_calls_known(self) -> dict[str | None, list[Standing]]:
+        """By tenants, of which there are far fewer than queues."""
+        return {}
 
     def _of_everything(self) -> list[Standing]:
         return _placed(GLOBAL, _divided(self._everything(), None), "global")

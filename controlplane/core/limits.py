@@ -114,7 +114,8 @@ class Limit(Checked):
 
     @check
     def _one_meter(self) -> Iterator[WrongField]:
-        declared = [meter for meter in Meter if getattr(self, meter) is not None]
+        given = self.__dict__
+        declared = [meter for name, meter in _METERS if given[name] is not None]
         if len(declared) != 1:
             names = ", ".join(Meter)
             message = f"declares {len(declared)} meters; a limit has exactly one of {names}"

@@ -3,13 +3,14 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 from uuid import UUID, uuid4
 
 from controlplane.core.gateways import GatewaySpec
 from controlplane.core.limits import Limit
 from controlplane.core.rules import RuleSpec
-from controlplane.core.spec import KeySpec, ProviderSpec, QueueSpec, TenantSpec
+from controlplane.core.spec import KeySpec, MemberSpec, ProviderSpec, QueueSpec, TenantSpec
 from controlplane.store.database import Connection, insert
 from controlplane.store.documents import Document, Secrets, document_of, old_lookups
 from controlplane.store.records import Kind, Spec
@@ -189,11 +190,23 @@ async def _write_limits(
         "DELETE FROM declared_limit WHERE owner_id = ANY($1)", [owner for owner, _ in owners]
     )
     rows = [
-        (str(kind), owner, position, limit.meter.value, limit.model_dump(mode="json", exclude_defaults=True))
+        (str(kind), owner, position, *_limit_columns(limit))
         for owner, limits in owners
         for position, limit in enumerate(limits)
     ]
     await insert(connection, "declared_limit", _LIMIT_COLUMNS, rows)
+
+
+@lru_cache(maxsize=1000)
+def _limit_columns(limit: Limit) -> tuple[str, Document]:
+    """The meter and the spec; the queues of one document have few limits that differ."""
+    return limit.meter.value, limit.model_dump(mode="json", exclude_defaults=True)
+
+
+@lru_cache(maxsize=1000)
+def _member_document(member: MemberSpec) -> Document:
+    apart = {"name", "provider", "limits"}
+    return member.model_dump(mode="json", exclude_defaults=True, exclude=apart)
 
 
 async def _write_members(connection: Connection, writings: Sequence[Writing]) -> None:
@@ -203,15 +216,13 @@ async def _write_members(connection: Connection, writings: Sequence[Writing]) ->
         queues,
     )
     await connection.execute("DELETE FROM member WHERE queue_id = ANY($1)", queues)
-    apart = {"name", "provider", "limits"}
     rows: list[tuple[object, ...]] = []
     limits: list[tuple[UUID, Sequence[Limit]]] = []
     for one in writings:
         for position, member in enumerate(one.spec.members if isinstance(one.spec, QueueSpec) else ()):
             member_id = uuid4()
-            spec = member.model_dump(mode="json", exclude_defaults=True, exclude=apart)
             provider = one.names.providers[member.provider]
-            rows.append((member_id, one.id, provider, position, member.name, spec))
+            rows.append((member_id, one.id, provider, position, member.name, _member_document(member)))
             if member.limits:
                 limits.append((member_id, member.limits))
     await insert(connection, "member", _MEMBER_COLUMNS, rows)

@@ -24,8 +24,15 @@ def test_a_gateway_that_takes_more_at_once_is_given_more_up_to_the_most() -> Non
 
 
 def test_a_gateway_that_takes_no_more_at_once_is_left_at_what_it_takes() -> None:
-    gateway = Gateway({8: 700, 16: 720, 32: 9999})
+    gateway = Gateway({8: 700, 16: 720})
     assert [gateway.take(100) for _ in range(5)] == [8, 16, 16, 8, 8]
+
+
+def test_more_at_once_is_tried_again_some_time_later() -> None:
+    gateway = Gateway({8: 700, 16: 720, 32: 2000})
+    assert [gateway.take(100) for _ in range(3)] == [8, 16, 16]
+    assert [gateway.take(500) for _ in range(2)] == [8, 8]
+    assert [gateway.take(100) for _ in range(3)] == [8, 16, 16]
 
 
 def test_something_that_holds_up_one_part_says_nothing_about_the_gateway() -> None:
