@@ -1,16 +1,18 @@
-"""A declaration on its way to the service: read, resolved, merged and checked, a place for every problem."""
+"""A declaration on its way to the service: read, resolved and merged, with a place for every problem."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from cli.part import Part, Place, enclosing, placed, read_part
 from cli.sources import label_of, sources
-from controlplane.core.pointing import declared_in, leading_nowhere
-from controlplane.core.problems import NAMED
+from controlplane.core.field_paths import NAMED
 from controlplane.core.redact import redacted
-from controlplane.core.spec import Document
 from controlplane.errors import InvalidSpec, Problem
+
+if TYPE_CHECKING:
+    from controlplane.core.spec import Document
 
 
 @dataclass(frozen=True)
@@ -18,9 +20,22 @@ class Declaration:
     """One or several files as one: what is sent to the service, and where each field is written."""
 
     file: str
-    data: dict[str, Any] = field(repr=False)  # Any: checked against Document, and holds plain secrets
-    document: Document = field(repr=False)
+    data: dict[str, Any] = field(repr=False)  # Any: as people wrote it, with plain secrets
     parts: tuple[Part, ...] = field(repr=False)
+
+    @cached_property
+    def document(self) -> "Document":
+        """What it declares. Raises InvalidSpec with everything that the grammar says against it."""
+        from cli.grammar import merged
+
+        self.check()
+        return merged(self.parts, self.data)
+
+    def check(self) -> None:
+        """Hold it to the grammar. Raises InvalidSpec with every problem, each with file:line:column."""
+        from cli.grammar import wrong_with
+
+        _refuse(self.file, wrong_with(self.parts))
 
     def placed(self, problem: Problem) -> Problem:
         """The problem, led by file, line and column of its field or of what encloses it."""
@@ -36,7 +51,7 @@ class Declaration:
 
     def unnamed_keys(self) -> frozenset[str]:
         """The names of keys that have no text of their own, which the service would make up."""
-        return frozenset(key.name for key in self.document.keys if key.key is None)
+        return frozenset(key["name"] for key in self.data.get("keys") or () if key.get("key") is None)
 
     def _place(self, path: str) -> Place:
         for each in enclosing(path):
@@ -49,60 +64,38 @@ class Declaration:
 def read_declaration(
     files: Sequence[str], environ: Mapping[str, str], *, literal_secrets: bool = False
 ) -> Declaration:
-    """Read, merge and check files, folders and `-`, which is stdin.
+    """Read and merge files, folders and `-`, which is stdin.
 
-    Raises InvalidSpec with every problem of every file, each with file:line:column.
+    One file is not held to the grammar yet: its models take longer to import than a thousand queues to read,
+    and the service looks at it in any case. Raises InvalidSpec where a mistake is seen without, and then with
+    every problem of every file, those by the grammar too, each with file:line:column.
     """
     if not files:
         raise InvalidSpec("no file is named", remedy="-f names one, such as queues.yaml")
     label = label_of(files)
     parts = [read_part(source, environ, literal_secrets=literal_secrets) for source in sources(files)]
     clashes = list(_clashes(parts))
-    if clashes or any(part.problems for part in parts):
-        _complain_of_references(parts)
-        problems = [problem for part in parts for problem in part.told()] + clashes
+    if len(parts) > 1 or clashes or parts[0].problems:
+        from cli.grammar import wrong_with
+
+        _refuse(label, wrong_with(parts, clashes))
+    return Declaration(label, _merged(parts), tuple(parts))
+
+
+def _refuse(label: str, problems: Sequence[Problem]) -> None:
+    if problems:
         raise InvalidSpec(f"{label} cannot be used", problems=problems)
-    data, document = _merged(parts)
-    return Declaration(label, data, document, tuple(parts))
 
 
-def elsewhere(problem: Problem) -> Problem:
-    """Of a reference to what the files themselves do not have: a service may know it."""
-    meant = problem.remedy if problem.remedy and problem.remedy.startswith("did you mean") else None
-    known = "the service must know it by then"
-    remedy = f"{meant} otherwise {known}" if meant else known
-    return Problem(problem.field, f"{problem.message} here", remedy)
-
-
-def _complain_of_references(parts: Sequence[Part]) -> None:
-    """Tell of those that lead nowhere here: with other mistakes, the service is not asked."""
-    if any(part.known is None for part in parts):
-        return  # whoever could not be read may declare what they lead to
-    names: dict[str, set[str]] = {kind: set() for kind in NAMED}
-    for kind, _, name in (found for part in parts for found in part.names()):
-        names[kind].add(name)
-    for part in parts:
-        found = leading_nowhere(
-            declared_in(part.known) if part.known else (),
-            lambda kind, name: name in names[f"{kind}s"],
-            lambda kind: names[f"{kind}s"],
-        )
-        for problem in found:
-            part.complain_of(elsewhere(problem))
-
-
-def _merged(parts: Sequence[Part]) -> tuple[dict[str, Any], Document]:
-    """The parts as one, which need no other check: names are told apart over all of them."""
-    documents = [part.document for part in parts if part.document is not None]
-    if len(documents) == 1:
-        return parts[0].data, documents[0]
+def _merged(parts: Sequence[Part]) -> dict[str, Any]:
+    """The values of all parts; those of several have been held to the grammar."""
+    if len(parts) == 1:
+        return parts[0].data
     data: dict[str, Any] = {}
     for part in parts:
         for name, value in part.data.items():
             data[name] = [*data.get(name, ()), *(value or ())] if name in NAMED else value
-    lists = {name: tuple(item for each in documents for item in getattr(each, name)) for name in NAMED}
-    alike = {name: data[name] for name in ("version", "source") if name in data}
-    return data, Document(**alike, **lists)
+    return data
 
 
 def _clashes(parts: Iterable[Part]) -> Iterator[Problem]:

@@ -50,7 +50,8 @@ def named(files: Sequence[str], environ: Mapping[str, str], *, literal_secrets: 
             references = References(environ, source.folder)
             for text in sorted(references_in(source.text())):
                 found.add(text)
-                whole.update(hashlib.sha256(f"{text}={_value(references, text)}".encode()).digest())
+                value = f"{text}={_value(references, text)}".encode(errors="surrogatepass")
+                whole.update(hashlib.sha256(value).digest())
     except SluiceError:
         return None
     return Name(whole.hexdigest(), frozenset(found))

@@ -1,21 +1,26 @@
-"""One file of a declaration: its values with every reference resolved, and what is wrong with them."""
+"""One file of a declaration: its values with every reference resolved, and what is wrong with them.
+
+The grammar is not known here, as its models take long to import: `cli.grammar` looks at a part by it.
+"""
 
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
-
-from pydantic import BaseModel, ValidationError
+from typing import TYPE_CHECKING, Any
 
 from cli.references import References, UnresolvedReference, has_reference, references_in
 from cli.sources import Source
 from cli.yaml_nodes import Loc, Mark, Position, Reader, YamlProblem
-from controlplane.core.problems import NAMED, all_of, field_path
+from controlplane.core.field_paths import NAMED, field_path
 from controlplane.core.redact import redacted
 from controlplane.core.secrets import MASK, is_gateway_reference
-from controlplane.core.spec import Document
 from controlplane.errors import InvalidSpec, Problem
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+    from controlplane.core.spec import Document
 
 _SECRETS = {
     "gateways": ("admin_key", "redis_url"),
@@ -47,8 +52,9 @@ class Part:
 
     file: str
     data: dict[str, Any] = field(repr=False, default_factory=dict)  # Any: checked against Document
-    document: Document | None = field(repr=False, default=None)
-    known: BaseModel | None = field(repr=False, default=None)
+    document: "Document | None" = field(repr=False, default=None)
+    """What it is by the grammar, once that has been looked at and found nothing wrong."""
+    known: "BaseModel | None" = field(repr=False, default=None)
     """The document, and where it has mistakes, what can be known of it."""
     marks: Mapping[Loc, Mark] = field(repr=False, default_factory=dict)
     """Where each value stands."""
@@ -57,6 +63,8 @@ class Part:
     references: set[str] = field(default_factory=set)
     """Every reference, as it is written."""
     problems: list[tuple[Position, Problem]] = field(default_factory=list)
+    broken: set[Loc] = field(default_factory=set)
+    """Where another value stands for one that could not be read, which is told already."""
 
     @cached_property
     def places(self) -> Mapping[str, Position]:
@@ -107,10 +115,9 @@ def enclosing(path: str) -> Iterator[str]:
 
 
 def read_part(source: Source, environ: Mapping[str, str], *, literal_secrets: bool) -> Part:
-    """Read one file and check its grammar. What is wrong is in `problems`, all of it."""
+    """Read one file. What is wrong with it, as far as that is seen without the grammar, is in `problems`."""
     part = Part(source.label)
-    unresolved: set[Loc] = set()
-    reader = Reader(_Replacing(part, References(environ, source.folder), unresolved, literal_secrets))
+    reader = Reader(_Replacing(part, References(environ, source.folder), literal_secrets))
     part.marks = reader.marks
     try:
         data = reader.read(source.text())
@@ -124,32 +131,10 @@ def read_part(source: Source, environ: Mapping[str, str], *, literal_secrets: bo
         part.complain(problem.position, Problem("", problem.message, problem.remedy))
     if isinstance(data, dict):
         part.data = data
-        _check(part, unresolved | reader.broken)
+        part.broken |= reader.broken
     elif not part.problems:
         part.complain(Position(1, 1), Problem("", "must be names and values", "begin with `version: 1`"))
     return part
-
-
-def _check(part: Part, unresolved: set[Loc]) -> None:
-    """The grammar; values that could not be read have been told already."""
-    try:
-        part.known = part.document = Document.model_validate(part.data)
-    except ValidationError as error:
-        problems, part.known = all_of(error, Document, part.data)
-        told = {field_path(loc, part.data) for loc in unresolved} | _declared_again(part)
-        for problem in problems:
-            if problem.field not in told:
-                part.complain_of(problem)
-
-
-def _declared_again(part: Part) -> set[str]:
-    """What a file declares twice, which is told with both places where all files are looked at."""
-    seen: set[tuple[str, str]] = set()
-    found: set[str] = set()
-    for kind, index, name in part.names():
-        found |= {f"{kind}[{index}]"} if (kind, name) in seen else set()
-        seen.add((kind, name))
-    return found
 
 
 def _without(problem: Problem, hidden: set[str]) -> Problem:
@@ -164,7 +149,6 @@ class _Replacing:
 
     part: Part
     references: References
-    unresolved: set[Loc]
     literal_secrets: bool
 
     def __call__(self, loc: Loc, value: str, mark: Mark) -> str:
@@ -178,7 +162,7 @@ class _Replacing:
             text = self.references.resolve(value)
         except UnresolvedReference as error:
             self.part.complain(Position.of(mark), Problem("", error.message, error.remedy))
-            self.unresolved.add(loc)
+            self.part.broken.add(loc)
             return ""
         if not is_gateway_reference(text) and (secret or (text != value and len(text) >= _LONG)):
             self.part.hidden.add(text)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from cli.exit_codes import ExitCode
 from cli.private_file import write_private
-from controlplane.errors import InvalidSpec
+from controlplane.errors import InvalidSpec, SluiceError
 
 if TYPE_CHECKING:
     from cli.declaration import Declaration
@@ -27,8 +27,12 @@ def plan_of(
 
     try:
         return service.plan(declaration.data, options, digest)
-    except ServiceRefused as error:
-        raise placed(error, declaration) from error
+    except SluiceError as error:
+        # What the grammar says against it is told first, whatever else is wrong and wherever it was found.
+        declaration.check()
+        if isinstance(error, ServiceRefused):
+            raise placed(error, declaration) from error
+        raise
 
 
 def placed(error: "ServiceRefused", declaration: "Declaration") -> "ServiceRefused":

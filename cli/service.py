@@ -1,5 +1,6 @@
 """The admin service as `ctl` sees it: its REST API, and how to find it."""
 
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeAlias
@@ -74,14 +75,22 @@ class Service:
     def plan(self, document: Json, options: Mapping[str, bool], digest: str | None = None) -> Json:
         """What a document would change; the service may keep its digest, and know it by that."""
         headers = {} if digest is None else {DIGEST_HEADER: digest}
-        return self.call(
-            "POST", "plan", json=document, params=_flags(options), headers=headers, timeout=PLAN_TIMEOUT_S
-        )
+        return self._send_document("plan", document, _flags(options), headers)
 
     def apply(self, document: Json, options: Mapping[str, bool], fingerprint: str) -> Json:
         """Carry out exactly the plan of this fingerprint."""
         params = {**_flags(options), "fingerprint": fingerprint}
-        return self.call("POST", "apply", json=document, params=params, timeout=PLAN_TIMEOUT_S)
+        return self._send_document("apply", document, params)
+
+    def _send_document(
+        self, path: str, document: Json, params: dict[str, str], headers: Mapping[str, str] | None = None
+    ) -> Json:
+        # In ASCII, as a text that is no Unicode has to arrive at the service to be refused by the grammar.
+        content = json.dumps(document).encode()
+        headers = {"content-type": "application/json", **(headers or {})}
+        return self.call(
+            "POST", path, content=content, params=params, headers=headers, timeout=PLAN_TIMEOUT_S
+        )
 
     def call(self, method: str, path: str, **request: Any) -> Json:  # Any: httpx's own options
         answer = self._send(method, path, **request)

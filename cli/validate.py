@@ -45,7 +45,7 @@ def validate(
 
 def declared_elsewhere(wanted: "Wanted") -> "Iterator[Problem]":
     """References to what the declaration itself does not have, which a service may know."""
-    from cli.declaration import elsewhere
+    from cli.grammar import elsewhere
     from controlplane.core.declaring import dangling
     from controlplane.core.problems import meant_by
     from controlplane.errors import Problem

@@ -6,7 +6,7 @@ from typing import Any
 
 from litestar import Request
 
-from controlplane.core.text import visible
+from controlplane.core.field_paths import visible
 from controlplane.errors import InvalidRequest, PayloadTooLarge, Problem, UnsupportedMediaType
 
 # Any: Litestar's type parameters, and JSON.

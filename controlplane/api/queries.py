@@ -5,8 +5,8 @@ from collections.abc import Collection
 from datetime import datetime
 
 from controlplane.api.bodies import AnyRequest
+from controlplane.core.field_paths import visible
 from controlplane.core.problems import meant_by
-from controlplane.core.text import visible
 from controlplane.errors import InvalidRequest, Problem
 from controlplane.store.records import Kind, Query
 

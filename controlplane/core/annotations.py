@@ -6,7 +6,8 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
-Step = int | str
+from controlplane.core.field_paths import Step, is_tag
+
 Loc = tuple[Step, ...]
 """A place as pydantic has it; where a value is one of several models, the name of one of them is a step."""
 
@@ -45,11 +46,6 @@ def value_at(loc: Sequence[Step], data: object) -> object:
         else:
             return None
     return data
-
-
-def is_tag(step: Step, data: object) -> bool:
-    """Whether the step only says which of several models a value was taken for: its name says so, too."""
-    return isinstance(data, dict) and step not in data and data.get("name") == step
 
 
 def _within(annotation: Any, step: Step) -> Any:  # Any: an annotation may be anything

@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from controlplane.core.attributes import ATTRIBUTES
+from controlplane.core.field_paths import NAMED
 from controlplane.core.limits import Meter
-from controlplane.core.problems import NAMED
 from controlplane.core.spec import Document
 
 Part = dict[str, Any]  # Any: parts of a JSON Schema

@@ -7,8 +7,9 @@ from typing import Any
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from controlplane.core.annotations import Loc, Step, element_of, model_of, tagged_model
+from controlplane.core.annotations import Loc, element_of, model_of, tagged_model
 from controlplane.core.checked import Check, Checked
+from controlplane.core.field_paths import Step
 from controlplane.core.wrong_field import WrongField
 
 _HERE = None

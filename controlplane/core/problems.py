@@ -11,14 +11,12 @@ from collections.abc import Collection, Iterator, Sequence
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from controlplane.core.annotations import Loc, is_tag, model_at, value_at
+from controlplane.core.annotations import Loc, model_at, value_at
+from controlplane.core.field_paths import field_path
 from controlplane.core.partly import Partly
-from controlplane.core.text import NAME_PATTERN, visible
 from controlplane.core.wrong_field import WrongField, WrongFields
 from controlplane.errors import Problem
 
-_NAME = re.compile(NAME_PATTERN)
-NAMED = ("gateways", "tiers", "providers", "tenants", "queues", "rules", "keys")
 _QUOTED = re.compile("'([^']*)'")
 _CHOICES = ("enum", "literal_error")
 _TIME = "write a time such as 2030-01-31T12:00:00Z"
@@ -86,24 +84,6 @@ def meant_by(word: str, known: Collection[str], otherwise: str) -> str:
     """A remedy: the known word that was probably meant, or something else."""
     meant = nearest(word, known)
     return f"did you mean {meant}?" if meant else otherwise
-
-
-def field_path(loc: Sequence[int | str], data: object) -> str:
-    """A place in `data`; a declared object is called by its name: `queues.support.limits[0].tokens`."""
-    path = ""
-    for depth, step in enumerate(loc):
-        if step == "[key]":
-            continue
-        if isinstance(step, int):
-            data = data[step] if isinstance(data, list | tuple) and step < len(data) else None
-            name = data.get("name") if isinstance(data, dict) and depth == 1 and loc[0] in NAMED else None
-            path += f".{name}" if isinstance(name, str) and _NAME.fullmatch(name) else f"[{step}]"
-        elif is_tag(step, data):
-            continue
-        else:
-            data = data.get(step) if isinstance(data, dict) else None
-            path += f".{visible(step)}"
-    return path.removeprefix(".")
 
 
 def nearest(word: str, known: Collection[str]) -> str | None:

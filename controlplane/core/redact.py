@@ -2,16 +2,18 @@
 
 import re
 from collections.abc import Collection, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from controlplane.core.secrets import MASK, is_gateway_reference
-from controlplane.core.spec import Document
+
+if TYPE_CHECKING:
+    from controlplane.core.spec import Document
 
 SHORTEST = 6
 """Shorter texts are no secrets, and would mask half of every word."""
 
 
-def secrets_of(document: Document) -> Iterator[str]:
+def secrets_of(document: "Document") -> Iterator[str]:
     """The plain text of every secret that a document declares."""
     held = [secret for each in document.gateways for secret in (each.admin_key, each.redis_url)]
     held += [provider.api_key for provider in document.providers]

@@ -7,9 +7,9 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, SecretStr, StringConstraints
 
 from controlplane.core.apikeys import is_misspelt
+from controlplane.core.field_paths import NAME_PATTERN
 from controlplane.core.secrets import MASK, is_gateway_reference
 
-NAME_PATTERN = r"^[A-Za-z0-9](?:[A-Za-z0-9_-]{0,52}[A-Za-z0-9])?$"
 _HEADER_TOKEN = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,126}[A-Za-z0-9])?")
 _VISIBLE_ASCII = re.compile(r"[!-~]{16,512}")
 _OWN_HEADERS = "x-sluice-"
@@ -62,15 +62,6 @@ def _api_key(value: SecretStr) -> SecretStr:
     if is_misspelt(text):
         raise ValueError("has the form of a key of ours, but its checksum is wrong; look for a typo")
     return value
-
-
-def visible(text: str, longest: int = 120) -> str:
-    """The text, fit for any page, log or JSON: what cannot be shown is written as an escape."""
-    shown = text if len(text) <= longest else text[:longest] + "…"
-    return "".join(
-        char if unicodedata.category(char) not in ("Cc", "Cs", "Cf", "Zl", "Zp") else f"\\u{ord(char):04x}"
-        for char in shown
-    )
 
 
 def header_name(value: str) -> str:

@@ -13,7 +13,7 @@ import asyncpg
 
 from controlplane.core.access import AccountKind, AccountSpec, Principal, Reach, Role, TokenSpec
 from controlplane.core.apikeys import TOKEN_PREFIX, RandomSource, new_key
-from controlplane.core.text import visible
+from controlplane.core.field_paths import visible
 from controlplane.errors import Conflict, InvalidSpec, NotFound, Problem
 from controlplane.store.audit import Entry, add_to_audit
 from controlplane.store.database import Connection, Database

@@ -14,11 +14,11 @@ from uuid import UUID
 from controlplane.core.access import Reach
 from controlplane.core.apikeys import RandomSource
 from controlplane.core.desired import DesiredState, Queue
+from controlplane.core.field_paths import NAME_PATTERN, visible
 from controlplane.core.forwarding import Forwarding
 from controlplane.core.objects import ObjectKey
 from controlplane.core.selection import Site
 from controlplane.core.spec import Document
-from controlplane.core.text import NAME_PATTERN, visible
 from controlplane.errors import InvalidRequest, InvalidSettings, InvalidSpec, NotFound, Problem
 from controlplane.settings import Settings
 from controlplane.store import documents, drift, rows

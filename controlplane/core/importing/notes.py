@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from controlplane.core.text import visible
+from controlplane.core.field_paths import visible
 
 Json = Any  # Any: what others have put on a gateway, in whatever shape
 _ODD = re.compile(r"[^A-Za-z0-9_-]+")

@@ -89,7 +89,7 @@ def told(folder: Path, text: str) -> list[str]:
     file = folder / "queues.yaml"
     file.write_text(text)
     with pytest.raises(InvalidSpec) as caught:
-        read_declaration([str(file)], {})
+        read_declaration([str(file)], {}).check()
     return [str(problem).removeprefix(f"{file}:") for problem in caught.value.problems]
 
 
@@ -122,6 +122,6 @@ def test_a_name_that_a_reference_stands_for_is_not_repeated(tmp_path: Path) -> N
     file = tmp_path / "queues.yaml"
     file.write_text("keys: [{name: a, queues: ['${env:CANARY}'], x: 1}]\n")
     with pytest.raises(InvalidSpec) as caught:
-        read_declaration([str(file)], {"CANARY": "sk-canary-7f3d91c2"})
+        read_declaration([str(file)], {"CANARY": "sk-canary-7f3d91c2"}).check()
     assert "there is no queue" in str(caught.value)
     assert "canary" not in str(caught.value)

@@ -41,7 +41,7 @@ def read(folder: Path, text: str, literal_secrets: bool = False, **environ: str)
 
 def complaints(folder: Path, text: str, **environ: str) -> str:
     with pytest.raises(InvalidSpec) as caught:
-        read(folder, text, False, **environ)
+        read(folder, text, False, **environ).check()
     return str(caught.value)
 
 
@@ -58,7 +58,7 @@ def test_a_declaration_read_from_stdin_is_called_so(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr("sys.stdin", Stdin)
     with pytest.raises(InvalidSpec, match=r"<stdin>:1:1: queus: .*did you mean queues"):
-        read_declaration(["-"], {})
+        read_declaration(["-"], {}).check()
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ def test_a_doubled_dollar_keeps_a_reference_as_it_is_written(tmp_path: Path) -> 
 def test_values_mean_what_yaml_1_2_says(tmp_path: Path, written: str, value: Any) -> None:
     text = GOOD.replace("{name: main, provider: mock, model: m}", f"&m {{name: main, model: {written}}}")
     with pytest.raises(InvalidSpec, match="provider: is missing"):
-        read(tmp_path, text)
+        read(tmp_path, text).check()
     text = GOOD.replace("source: team", f"source: {written}")
     if isinstance(value, str) and value.isalpha():
         assert read(tmp_path, text).document.source == value
@@ -178,7 +178,7 @@ def test_no_file_brings_more_than_an_error_of_ours(tmp_path: Path, content: byte
     file = tmp_path / "any.yaml"
     file.write_bytes(content)
     with suppress(InvalidSpec):
-        read_declaration([str(file)], {})
+        read_declaration([str(file)], {}).check()
 
 
 def test_nesting_without_end_is_refused(tmp_path: Path) -> None:
@@ -284,7 +284,7 @@ def test_no_message_repeats_a_secret_that_is_written_out(tmp_path: Path, place: 
     text = place.replace("CANARY", CANARY) + "\nbroken: 1\n"
     assert CANARY not in complaints(tmp_path, text)
     with pytest.raises(InvalidSpec) as caught:
-        read(tmp_path, text, True)
+        read(tmp_path, text, True).check()
     assert CANARY not in str(caught.value)
 
 
@@ -319,7 +319,7 @@ def test_an_unknown_field_is_found_where_it_is_written(
         if row.lstrip("- ").startswith("colour:")
     )
     with pytest.raises(InvalidSpec) as caught:
-        read(tmp_path, text)
+        read(tmp_path, text).check()
     (field,) = (found.field for found in caught.value.problems if "is no field" in found.message)
     assert f":{line}:{column}: " in field
     assert field.endswith(".colour")

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from ast import literal_eval
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import cli
 from cli.exit_codes import ExitCode
 from cli.main import GROUPS, app_of, main, run_with
 from controlplane.errors import Conflict, Problem
-from tests.unit.cli.stand_in import StandIn, plan
+from tests.unit.cli.stand_in import StandIn, gateway, page, plan
 
 HEAVY = (
     *("asyncio", "asyncpg", "httpx", "importlib.metadata", "jinja2", "litestar", "pydantic", "redis", "rich"),
@@ -44,6 +45,17 @@ def test_the_plan_of_a_declaration_that_the_service_knows_imports_nothing_heavy(
     stand_in.says("POST plan/known?", plan())
     assert heavy_after("plan", "-f", str(tmp_path / "queues.yaml")) == "[]"
     assert [path for _, path, _ in stand_in.seen] == ["plan/known?"]
+
+
+def test_a_declaration_is_applied_without_the_models_of_the_grammar(
+    stand_in: StandIn, tmp_path: Path
+) -> None:
+    (tmp_path / "queues.yaml").write_text("version: 1\nqueues: []\n")
+    stand_in.says("POST plan", plan())
+    stand_in.says("POST apply?fingerprint=f1", {"revision": 7, "changes": [], "keys": []})
+    stand_in.says("GET gateways?limit=200", page(gateway()))
+    loaded = heavy_after("apply", "-f", str(tmp_path / "queues.yaml"), "--yes")
+    assert set(literal_eval(loaded)) & {"pydantic", "sqlmodel", "litestar"} == set()
 
 
 def test_a_command_imports_no_group_but_its_own() -> None:

@@ -157,6 +157,33 @@ def test_problems_that_the_service_finds_are_led_back_to_the_file(
     assert f"{file}:3:28: {field}: there is no provider mock (declare it)" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("status", [400, 401, 403, 422, 500])
+def test_what_the_grammar_says_is_told_first_and_whole_whatever_the_service_answers(
+    stand_in: StandIn, tmp_path: Path, capsys: Captured, status: int
+) -> None:
+    path = tmp_path / "queues.yaml"
+    path.write_text("queues:\n  - name: support\n    membrs: []\nkeys: [{nam: web}]\n")
+    stand_in.says(PLAN, {"title": "Refused", "status": status, "detail": "one mistake"}, status=status)
+    for verb in ("plan", "apply"):
+        assert main([verb, "-f", str(path)]) == ExitCode.ERROR
+        error = capsys.readouterr().err
+        assert f"{path}:3:5: queues.support.membrs: is no field that we know (did you mean members?)" in error
+        assert f"{path}:4:9: keys[0].nam: is no field that we know (did you mean name?)" in error
+        assert "one mistake" not in error
+
+
+@pytest.mark.parametrize("value", [".nan", "1.0e+999", '"\\ud800"', "${env:ODD}"])
+def test_what_json_has_no_form_for_is_refused_by_the_grammar(
+    stand_in: StandIn, tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch, value: str
+) -> None:
+    monkeypatch.setenv("ODD", "\udcff")
+    path = tmp_path / "queues.yaml"
+    path.write_text(f"tenants:\n  - {{name: acme, tier: {value}}}\n")
+    stand_in.says(PLAN, {"title": "Refused", "status": 400, "detail": "no JSON"}, status=400)
+    assert main(["plan", "-f", str(path)]) == ExitCode.ERROR
+    assert f"{path}:2:" in capsys.readouterr().err
+
+
 def test_an_unchanged_file_is_applied_without_a_question(
     stand_in: StandIn, file: str, capsys: Captured
 ) -> None:
@@ -275,6 +302,16 @@ def test_a_service_that_is_not_there_is_named_with_the_remedy(
     error = capsys.readouterr().err
     assert "http://127.0.0.1:1 cannot be reached" in error
     assert "ctl up" in error
+
+
+def test_mistakes_are_told_without_a_service_too(
+    monkeypatch: pytest.MonkeyPatch, capsys: Captured, stand_in: StandIn, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("SLUICE_URL", "http://127.0.0.1:1")
+    path = tmp_path / "queues.yaml"
+    path.write_text("queus: []\n")
+    assert main(["plan", "-f", str(path)]) == ExitCode.ERROR
+    assert f"{path}:1:1: queus: is no field that we know (did you mean queues?)" in capsys.readouterr().err
 
 
 def test_the_token_of_this_machines_stack_goes_to_no_service_elsewhere(

@@ -22,7 +22,7 @@ def test_the_declarations_of_the_reference_are_valid(block: str, tmp_path: Path)
     file = tmp_path / "shown.yaml"
     file.write_text(block)
     environ = dict.fromkeys(re.findall(r"\$\{env:([A-Z_]+)", block), "a-value-of-the-environment")
-    read_declaration([str(file)], environ)
+    read_declaration([str(file)], environ).check()
 
 
 def test_the_example_can_be_declared_and_enforced() -> None:
