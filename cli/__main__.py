@@ -23,11 +23,11 @@ def run() -> None:
         sys.unraisablehook = _unraisable
     import gc
 
+    # A command ends soon, and what it loads and reads stays to its end: the collector would look in vain.
+    gc.set_threshold(100_000, 50, 100)
     from cli.main import main
 
-    # A command ends soon, and what it reads is kept to its end: the collector would look at it in vain.
     gc.freeze()
-    gc.set_threshold(100_000, 50, 100)
     try:
         if heard:
             signal.signal(signal.SIGINT, signal.default_int_handler)
