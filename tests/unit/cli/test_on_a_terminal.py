@@ -2,6 +2,7 @@
 
 import os
 import pty
+import select
 import signal
 import subprocess
 import sys
@@ -15,12 +16,14 @@ from tests.unit.cli.stand_in import StandIn, gateway, page, plan, planned_on, st
 ROOT = Path(__file__).parents[3]
 PLAN = "POST plan"
 APPLY = "POST apply?fingerprint=f1"
+AGAIN_S = 0.3
 
 
 def typed(answer: str, *arguments: str, interrupting: bool = False) -> tuple[int, str]:
     """Run `ctl` on a terminal and type one answer; its exit code, and all that the terminal showed.
 
-    With `interrupting`, Ctrl-C comes in place of the answer, once there is a question.
+    With `interrupting`, Ctrl-C comes in place of the answer, once there is a question, and again until it is
+    heard: an interruption between the question and the wait for its answer is noticed with the next key only.
     """
     ours, theirs = pty.openpty()
     os.write(ours, answer.encode())
@@ -28,11 +31,14 @@ def typed(answer: str, *arguments: str, interrupting: bool = False) -> tuple[int
     with subprocess.Popen(command, cwd=ROOT, stdin=theirs, stdout=theirs, stderr=theirs) as process:
         os.close(theirs)
         shown = b""
-        while chunk := _read(ours):
-            shown += chunk
-            if interrupting and b"[y/N]" in shown:
-                interrupting = False
+        while True:
+            asked = interrupting and b"[y/N]" in shown
+            if asked and not select.select([ours], [], [], AGAIN_S)[0]:
                 process.send_signal(signal.SIGINT)
+            elif chunk := _read(ours):
+                shown += chunk
+            else:
+                break
         os.close(ours)
         return process.wait(), shown.decode()
 
