@@ -114,8 +114,7 @@ class Limit(Checked):
 
     @check
     def _one_meter(self) -> Iterator[WrongField]:
-        given = self.__dict__
-        declared = [meter for name, meter in _METERS if given[name] is not None]
+        declared = [meter for name, meter in _METERS if getattr(self, name) is not None]
         if len(declared) != 1:
             names = ", ".join(Meter)
             message = f"declares {len(declared)} meters; a limit has exactly one of {names}"
