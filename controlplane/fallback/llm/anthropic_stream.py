@@ -82,15 +82,14 @@ class AnthropicStream:
         if self._started:
             return
         self._started = True
+        named = {name: chunk[name] for name in ("id", "model") if chunk.get(name) is not None}
         message: Json = {
-            "id": chunk.get("id"),
+            **named,
             "type": "message",
             "role": "assistant",
             "content": [],
             "usage": {"input_tokens": 0, "output_tokens": 0},
         }
-        if (model := chunk.get("model")) is not None:
-            message["model"] = model
         self._send("message_start", message=message)
 
     def _tool(self, call: Any) -> None:

@@ -166,27 +166,22 @@ async def test_a_service_that_crashes_in_the_middle_goes_on_where_it_was(
             await completes(ctl, admin, file, world)
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
-async def test_ctl_that_is_interrupted_has_stored_everything_or_nothing(
-    ctl: Ctl, admin: TroubledAdmin, file: File, world: World, how: signal.Signals
-) -> None:
+async def interrupted(
+    world: World, admin: TroubledAdmin, how: signal.Signals, *arguments: str
+) -> tuple[int, str]:
+    """Run `ctl` until the gateway keeps silent, and interrupt it: its exit code, and what it said."""
+    admin.writes.clear()
     admin.trouble = writes(SILENCE)
-    options = file.write(declared())
     environ = {**os.environ, "SLUICE_URL": world.url, "SLUICE_TOKEN": TOKEN}
-    command = [sys.executable, "-m", "cli", "apply", *options, *ENOUGH]
+    command = [sys.executable, "-m", "cli", *arguments, *ENOUGH]
     process = await asyncio.to_thread(
         lambda: subprocess.Popen(command, cwd=ROOT, env=environ, stderr=subprocess.PIPE, text=True)
     )
-
-    async def stored() -> bool:
-        async with world.api() as api:
-            return bool((await api.get("/api/v1/queues")).json()["items"])
 
     async def waits() -> bool:
         return bool(admin.writes)
 
     try:
-        await until(stored, "the revision")
         await until(waits, "the gateway's silence")
         process.send_signal(how)
         _, shown = await asyncio.to_thread(process.communicate, timeout=30)
@@ -194,7 +189,41 @@ async def test_ctl_that_is_interrupted_has_stored_everything_or_nothing(
         if process.poll() is None:
             process.kill()
             process.wait()
+    return process.returncode, shown
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+async def test_ctl_that_is_interrupted_has_stored_everything_or_nothing(
+    ctl: Ctl, admin: TroubledAdmin, file: File, world: World, how: signal.Signals
+) -> None:
+    code, shown = await interrupted(world, admin, how, "apply", *file.write(declared()))
+    async with world.api() as api:
+        assert (await api.get("/api/v1/queues")).json()["items"]
     if how is signal.SIGINT:
-        assert process.returncode == ExitCode.PARTLY_APPLIED, shown
+        assert code == ExitCode.PARTLY_APPLIED, shown
         assert "stored, and the service goes on" in shown
     await completes(ctl, admin, file, world)
+
+
+async def test_a_rollback_that_is_interrupted_is_stored_and_a_second_one_completes_it(
+    ctl: Ctl, admin: TroubledAdmin, file: File, world: World
+) -> None:
+    first = declared(queues=[queue(), queue("second")])
+    await ctl("apply", *file.write(first), *ENOUGH)
+    before = (await world.objects()).keys()
+    async with world.api() as api:
+        revision = str((await api.get("/api/v1/revisions")).json()["items"][0]["id"])
+    code, _, err = await ctl("apply", *file.write(declared(queues=[queue(tokens=7)])), "--prune", *ENOUGH)
+    assert code == ExitCode.OK, err
+
+    code, shown = await interrupted(world, admin, signal.SIGINT, "rollback", revision)
+    assert code == ExitCode.PARTLY_APPLIED, shown
+    assert "stored, and the service goes on" in shown
+    assert "Traceback" not in shown
+    admin.trouble = no_trouble
+    code, _, err = await ctl("rollback", revision, *ENOUGH)
+    assert code == ExitCode.OK, err
+    await world.in_state("converged")
+    assert (await world.objects()).keys() == before
+    code, out, _ = await ctl("plan", *file.write(first), "--refresh")
+    assert (code, out.strip()) == (ExitCode.OK, "nothing to do")
