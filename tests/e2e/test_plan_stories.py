@@ -6,79 +6,14 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import httpx
 import pytest
-import yaml
 
 from cli.exit_codes import ExitCode
 from tests.fixtures.stack_process import ROOT, ctl, wait_for
+from tests.fixtures.teams import CANARY, Team
 from tests.fixtures.whole_stack import WholeStack, whole_stack
-
-CANARY = "sk-canary-of-the-stories"
-
-# Any: declarations and JSON.
-
-
-@dataclass
-class Team:
-    """A source of its own with its file, so that the stories do not disturb each other."""
-
-    world: WholeStack
-    name: str
-    folder: Path
-
-    def declares(self, *queues: str, tokens: int = 100, **parts: Any) -> "Team":
-        account = {"name": f"{self.name}-llm", "type": "openai", "endpoint": self.world.mock_url}
-        members = [{"name": "main", "provider": account["name"], "model": "m"}]
-        made = [
-            {"name": f"{self.name}-{name}", "members": members, "limits": [{"tokens": tokens, "per": "1m"}]}
-            for name in queues
-        ]
-        values = {"source": self.name, "providers": [{**account, "api_key": CANARY}], "queues": made}
-        self.file.write_text(yaml.safe_dump({**values, **parts}))
-        return self
-
-    @property
-    def file(self) -> Path:
-        return self.folder / f"{self.name}.yaml"
-
-    @property
-    def options(self) -> tuple[str, ...]:
-        return ("-f", str(self.file), "--allow-literal-secrets")
-
-    def ctl(self, verb: str, *more: str, ends: ExitCode) -> subprocess.CompletedProcess[str]:
-        """Run a command on the file; it must end so, and show no secret."""
-        done = ctl(self.world.stack.environ, verb, *self.options, *more)
-        assert done.returncode == ends, done.stdout + done.stderr
-        assert CANARY not in done.stdout + done.stderr
-        return done
-
-    def plan(self, *more: str, ends: ExitCode) -> dict[str, Any]:
-        """A plan as JSON, which is alone on stdout."""
-        value: dict[str, Any] = json.loads(self.ctl("plan", "-o", "json", *more, ends=ends).stdout)
-        return value
-
-    def objects(self) -> set[str]:
-        """The routes and policies of the team on the gateway."""
-        found = set()
-        for kind in ("routes", "plugin_configs"):
-            with admin(self.world) as gateway:
-                listed = gateway.get(kind).json()["list"]
-            found |= {f"{kind}/{item['value']['id']}" for item in listed if self.name in item["value"]["id"]}
-        return found
-
-
-def admin(world: WholeStack) -> httpx.Client:
-    """Somebody with the Admin API's key."""
-    port = world.stack.port("gateway_admin")
-    key = world.stack.secret("fallback-admin-key")
-    return httpx.Client(
-        base_url=f"http://127.0.0.1:{port}/apisix/admin/", headers={"X-API-KEY": key}, timeout=20
-    )
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +54,7 @@ def test_errors_end_1_and_say_where(team: Team) -> None:
 
 def test_drift_ends_3_until_an_apply_undoes_it(team: Team) -> None:
     team.declares("a").ctl("apply", "--yes", ends=ExitCode.OK)
-    with admin(team.world) as gateway:
+    with team.world.admin() as gateway:
         gateway.patch("routes/q.drift-a", json={"priority": 7}).raise_for_status()
     plan = team.plan("--refresh", ends=ExitCode.DRIFT)
     steps = [step for item in plan["gateways"] for step in item["steps"]]
@@ -128,6 +63,61 @@ def test_drift_ends_3_until_an_apply_undoes_it(team: Team) -> None:
     assert done.returncode == ExitCode.OK, done.stdout + done.stderr
     assert "by hand: priority: 100 → 7" in done.stdout
     team.plan("--refresh", ends=ExitCode.OK)
+
+
+@pytest.mark.parametrize("output", ["text", "json", "markdown"])
+def test_codes_are_the_same_in_every_format(team: Team, tmp_path: Path, output: str) -> None:
+    team = Team(team.world, f"codes-{output}", tmp_path)
+
+    def planned(*more: str, ends: ExitCode) -> str:
+        shown = team.ctl("plan", "-o", output, *more, ends=ends).stdout
+        assert output != "json" or not shown or json.loads(shown)["format_version"] == 1
+        return shown
+
+    team.declares("a")
+    assert team.name in planned(ends=ExitCode.CHANGES)
+    team.ctl("apply", "--yes", ends=ExitCode.OK)
+    planned(ends=ExitCode.OK)
+    with team.world.admin() as gateway:
+        route = f"routes/q.{team.name}-a"
+        gateway.patch(route, json={"priority": 7}).raise_for_status()
+        assert route in planned("--refresh", ends=ExitCode.DRIFT)
+        gateway.patch(route, json={"priority": 100}).raise_for_status()
+    team.file.write_text(f"source: {team.name}\n")
+    assert "declares nothing" in planned("--prune", ends=ExitCode.REFUSED)
+    team.file.write_text("queus: []\n")
+    assert planned(ends=ExitCode.ERROR) == ""
+
+
+def test_literals_of_secrets_are_refused_unless_they_are_asked_for(team: Team) -> None:
+    for verb in ("plan", "apply"):
+        done = ctl(team.world.stack.environ, verb, "-f", str(team.declares("a").file))
+        assert done.returncode == ExitCode.ERROR
+        assert "api_key is written out in the file" in done.stderr
+        assert CANARY not in done.stdout + done.stderr
+
+
+def test_another_source_s_objects_are_refused_and_left_as_they_are(team: Team, tmp_path: Path) -> None:
+    team.declares("a").ctl("apply", "--yes", ends=ExitCode.OK)
+    thief = Team(team.world, "thief", tmp_path)
+    thief.file.write_text(team.file.read_text().replace("source: another", "source: thief"))
+    for verb in ("plan", "apply"):
+        done = thief.ctl(verb, ends=ExitCode.REFUSED)
+        assert "belongs to source 'another', not to 'thief'" in done.stdout + done.stderr
+    team.plan("--refresh", ends=ExitCode.OK)
+
+
+def test_referenced_objects_are_not_pruned(team: Team, tmp_path: Path) -> None:
+    team.declares("a", "b").ctl("apply", "--yes", ends=ExitCode.OK)
+    user = Team(team.world, "user", tmp_path)
+    user.file.write_text(
+        'source: user\nkeys: [{name: user-of-b, key: "a-key-of-the-user", queues: [referenced-b]}]\n'
+    )
+    user.ctl("apply", "--yes", ends=ExitCode.OK)
+    refused = team.declares("a").plan("--prune", ends=ExitCode.REFUSED)
+    assert "user-of-b" in json.dumps(refused["refusals"])
+    team.ctl("apply", "--prune", "--yes", ends=ExitCode.REFUSED)
+    assert "routes/q.referenced-b" in team.objects()
 
 
 def test_prunes_remove_what_is_theirs_and_not_more(team: Team, tmp_path: Path) -> None:
@@ -170,14 +160,14 @@ def test_kept_plans_are_applied_exactly_or_not_at_all(team: Team, tmp_path: Path
 
 def test_foreign_objects_stop_a_plan_until_they_are_adopted(team: Team) -> None:
     theirs = {"uri": "/theirs", "upstream": {"type": "roundrobin", "nodes": {"127.0.0.1:9": 1}}}
-    with admin(team.world) as gateway:
+    with team.world.admin() as gateway:
         gateway.put("routes/q.foreign-a", json=theirs).raise_for_status()
         gateway.put("routes/foreign-other", json=theirs | {"uri": "/other"}).raise_for_status()
     refused = team.declares("a").plan(ends=ExitCode.REFUSED)
     assert "ctl adopt" in refused["refusals"][0]["remedy"]
     assert "routes/q.foreign-a" in team.ctl("adopt", "--yes", ends=ExitCode.OK).stdout
     team.ctl("apply", "--yes", ends=ExitCode.OK)
-    with admin(team.world) as gateway:
+    with team.world.admin() as gateway:
         assert gateway.get("routes/foreign-other").json()["value"]["uri"] == "/other"
         assert "uris" in gateway.get("routes/q.foreign-a").json()["value"]
 

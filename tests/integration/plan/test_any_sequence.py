@@ -1,14 +1,10 @@
 """Any sequence of declaring, applying, editing by hand, crashing and going back ends where it should."""
 
-import asyncio
 import io
 import os
-import threading
-from collections.abc import Coroutine
 from contextlib import AsyncExitStack, redirect_stderr, redirect_stdout
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, TypeVar
 
 import pytest
 import yaml
@@ -28,6 +24,7 @@ from cli.exit_codes import ExitCode
 from cli.main import main
 from controlplane.settings import Settings
 from controlplane.store.store import Store, open_store
+from tests.fixtures.background import Background
 from tests.fixtures.effort import examples
 from tests.fixtures.servers import TestPostgres
 from tests.fixtures.services import TOKEN, until
@@ -36,7 +33,6 @@ from tests.fixtures.troubled import SILENCE, TroubledAdmin, no_trouble, troubled
 from tests.fixtures.worlds import World
 from tests.integration.plan.conftest import CLIENT_KEY, PROVIDER_KEY, declared, queue
 
-T = TypeVar("T")
 NAMES = st.sampled_from(["q0", "q1", "q2"])
 THEIRS = {"uri": "/theirs", "upstream": {"type": "roundrobin", "nodes": {"127.0.0.1:9": 1}}}
 DONE = (ExitCode.OK,)
@@ -48,23 +44,6 @@ EACH = settings(
     database=None,
     suppress_health_check=list(HealthCheck),
 )
-
-
-class Background:
-    """An event loop on a thread of its own, beside the commands."""
-
-    def __init__(self) -> None:
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever)
-        self._thread.start()
-
-    def run(self, work: Coroutine[Any, Any, T]) -> T:  # Any: what coroutines send and take
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout=90)
-
-    def end(self) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
 
 
 class Operations(RuleBasedStateMachine):
