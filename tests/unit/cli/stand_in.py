@@ -1,6 +1,7 @@
 """A small HTTP server that answers as the admin service does, for what a healthy service never answers."""
 
 import json
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -104,7 +105,7 @@ def page(*items: dict[str, Any], next_cursor: str | None = None) -> dict[str, An
 
 
 @contextmanager
-def serving(stand_in: StandIn) -> Iterator[None]:
+def serving(stand_in: StandIn, tls: ssl.SSLContext | None = None) -> Iterator[None]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
@@ -127,7 +128,9 @@ def serving(stand_in: StandIn) -> Iterator[None]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
-    stand_in.url = f"http://127.0.0.1:{server.server_address[1]}"
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
+    stand_in.url = f"{'https' if tls else 'http'}://127.0.0.1:{server.server_address[1]}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:

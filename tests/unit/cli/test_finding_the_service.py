@@ -12,7 +12,8 @@ from controlplane.embedded.home import Home
 from controlplane.embedded.state import PartStatus, StackState, State
 from controlplane.errors import InvalidSettings
 from controlplane.settings import Settings
-from tests.unit.cli.stand_in import StandIn, page
+from tests.fixtures.certificates import Authority
+from tests.unit.cli.stand_in import StandIn, page, serving
 
 ADDRESS = "http://127.0.0.1:8765"
 
@@ -92,3 +93,16 @@ def test_what_is_not_sluice_is_no_crash(
     stand_in.says("GET queues?limit=200", body, status=502)
     assert main(["get", "queues"]) == ExitCode.ERROR
     assert "answered 502" in capsys.readouterr().err
+
+
+def test_a_local_service_over_tls_has_to_be_vouched_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    service = StandIn()
+    service.says("GET queues?limit=200", page())
+    monkeypatch.setenv("SLUICE_TOKEN", "a-token")
+    with serving(service, Authority.at(tmp_path / "unknown").server("127.0.0.1")):
+        monkeypatch.setenv("SLUICE_URL", service.url)
+        assert main(["get", "queues"]) == ExitCode.ERROR
+    assert "CERTIFICATE_VERIFY_FAILED" in capsys.readouterr().err
+    assert service.tokens == []
