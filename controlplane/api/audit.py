@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import AsyncIterator
+from typing import Any
 
 import orjson
 from litestar import Response, Router, get
@@ -14,6 +15,8 @@ from controlplane.api.resources import PREFIX
 from controlplane.api.service import service_of
 from controlplane.api.views import record_view, reply
 from controlplane.core.access import Permission
+from controlplane.core.audit import AuditRow
+from controlplane.core.sounding import without_what_sounds_secret
 from controlplane.store.audit import Audit, AuditQuery
 
 _LARGEST = 2**62
@@ -28,7 +31,7 @@ async def read_audit(request: AnyRequest) -> Response[bytes]:
     query = _query(values)
     found = await service_of(request).store.audit.page(query)
     cursor = str(found[-1].id) if len(found) == query.limit else None
-    return reply({"items": [record_view(row) for row in found], "next_cursor": cursor})
+    return reply({"items": [_shown(row) for row in found], "next_cursor": cursor})
 
 
 @get("/audit/export", name="export_audit", opt=needs(Permission.AUDIT))
@@ -54,9 +57,14 @@ async def check_audit(request: AnyRequest) -> Response[bytes]:
     return reply(record_view(await service_of(request).store.audit.check(known)))
 
 
+def _shown(row: AuditRow) -> dict[str, Any]:  # Any: JSON
+    view = record_view(row)
+    return view | {side: without_what_sounds_secret(view[side]) for side in ("before", "after")}
+
+
 async def _lines(audit: Audit, query: AuditQuery) -> AsyncIterator[bytes]:
     async for page in audit.all(query):
-        yield b"".join(orjson.dumps(record_view(row)) + b"\n" for row in page)
+        yield b"".join(orjson.dumps(_shown(row)) + b"\n" for row in page)
 
 
 async def _with(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

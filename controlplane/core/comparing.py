@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 from pydantic import BaseModel, ValidationError
 
-from controlplane.core.diff import ABSENT, FieldChange, both_shown, shown
+from controlplane.core.diff import ABSENT, FieldChange, both_shown, shown, shown_as
 from controlplane.core.limits import Limit
 from controlplane.core.secrets import MASK, Secret
 
@@ -96,7 +96,7 @@ def _compare(path: str, before: Any, after: Any) -> Iterator[FieldChange]:
             if was != now:
                 yield FieldChange(f"{path}[{index}]", _object(was), _object(now))
     else:
-        yield FieldChange(path, *_sides(before, after))
+        yield FieldChange(path, *_sides(path, before, after))
 
 
 def _named(
@@ -126,10 +126,11 @@ def _holds_objects(value: Any) -> bool:
     return isinstance(value, list) and any(isinstance(item, Mapping) for item in value)
 
 
-def _sides(before: Any, after: Any) -> tuple[str, str]:
+def _sides(path: str, before: Any, after: Any) -> tuple[str, str]:
     if before is None or after is None:
-        return _text(before), _text(after)
-    return both_shown(before, after)
+        was, now = (ABSENT if side is None else shown_as(path, side) for side in (before, after))
+        return was, now
+    return both_shown(path, before, after)
 
 
 def _text(value: Any) -> str:

@@ -4,12 +4,12 @@ The comparison is of meaning: what the gateway adds by itself is no difference, 
 compared by its fingerprint, so that a change of it is seen and never shown.
 """
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from controlplane.core.objects import HASH_LABEL, OWNER_LABEL, Body, Json, ObjectKey
 from controlplane.core.secrets import MASK, GatewaySecret, SecretRef
+from controlplane.core.sounding import sounds_secret, without_query
 
 Digest = Callable[[str], str]
 """The fingerprint of a secret's text."""
@@ -21,10 +21,6 @@ _MATCHING = frozenset({"uri", "uris", "host", "hosts", "methods", "priority", "s
 _LONGEST_SHOWN = 200
 _SHOWN_BEFORE = 30
 """How much of what two long values have in common is shown before they differ."""
-
-# Some providers take their key in the address.
-_QUERY = re.compile(r"(https?://[^\s?#]*\?)[^\s#]+")
-_WITHOUT_QUERY = rf"\1{MASK}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,14 +72,14 @@ def _compare(path: str, desired: Json, live: Json, digest: Digest) -> Iterator[F
         for index, (wanted, found) in enumerate(zip(desired, live, strict=True)):
             yield from _compare(f"{path}[{index}]", wanted, found, digest)
     elif not _equal(desired, live):
-        yield FieldChange(path, *both_shown(live, desired))
+        yield FieldChange(path, *both_shown(path, live, desired))
 
 
 def _compare_field(
     path: str, name: str, desired: Mapping[str, Json], live: Mapping[str, Json], digest: Digest
 ) -> Iterator[FieldChange]:
     if name not in live:
-        yield FieldChange(path, ABSENT, shown(desired[name]))
+        yield FieldChange(path, ABSENT, shown_as(name, desired[name]))
     elif name not in desired:
         # The value may be a secret that somebody put there by hand, so it is shown only where none can be.
         yield FieldChange(path, shown(live[name]) if path in _MATCHING else MASK, ABSENT)
@@ -121,8 +117,15 @@ def shown(value: Json) -> str:
     return _cut(_whole(value))
 
 
-def both_shown(live: Json, desired: Json) -> tuple[str, str]:
+def shown_as(name: str, value: Json) -> str:
+    """The value of what is called so, as text that may be printed."""
+    return MASK if isinstance(value, str) and sounds_secret(name) else shown(value)
+
+
+def both_shown(path: str, live: Json, desired: Json) -> tuple[str, str]:
     """Two values that differ, of long ones the part where they do; a live one may have to be masked."""
+    if sounds_secret(path):
+        return shown_as(path, live), f"{shown_as(path, desired)} (another secret)"
     before, after = MASK if _holds_secret(desired) else _whole(live), _whole(desired)
     unlike = (index for index, (was, now) in enumerate(zip(before, after, strict=False)) if was != now)
     alike = next(unlike, min(len(before), len(after)))
@@ -140,16 +143,20 @@ def _whole(value: Json) -> str:
     if isinstance(value, (SecretRef, GatewaySecret)):
         return str(value)
     if isinstance(value, Mapping):
-        text = "{" + ", ".join(f"{name}: {_whole(item)}" for name, item in value.items()) + "}"
+        text = "{" + ", ".join(f"{name}: {_named(name, item)}" for name, item in value.items()) + "}"
     elif isinstance(value, (list, tuple)):
         text = "[" + ", ".join(map(_whole, value)) + "]"
     elif isinstance(value, str):
-        text = f'"{_QUERY.sub(_WITHOUT_QUERY, value)}"'
+        text = f'"{without_query(value)}"'
     elif isinstance(value, bool):
         text = str(value).lower()
     else:
         text = "null" if value is None else str(value)
     return text
+
+
+def _named(name: str, value: Json) -> str:
+    return MASK if isinstance(value, str) and sounds_secret(name) else _whole(value)
 
 
 def _holds_secret(value: Json) -> bool:

@@ -9,6 +9,7 @@ from uuid import UUID
 from controlplane.core.access import Reach
 from controlplane.core.comparing import document_differences, secret_differences
 from controlplane.core.diff import FieldChange
+from controlplane.core.sounding import without_what_sounds_secret
 from controlplane.errors import NotFound
 from controlplane.store.database import Connection, Database
 from controlplane.store.documents import masked
@@ -167,4 +168,4 @@ def _comparable(side: Side | None, *, named: bool) -> Side | None:
 
 
 def _shown(side: Side | None) -> Side | None:
-    return masked(side["spec"], side["secrets"]) if side else None
+    return without_what_sounds_secret(masked(side["spec"], side["secrets"])) if side else None

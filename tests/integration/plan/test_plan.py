@@ -115,6 +115,41 @@ async def test_no_form_of_a_plan_shows_a_secret(ctl: Ctl, file: File, world: Wor
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600
 
 
+async def test_what_is_a_secret_by_its_name_is_masked_in_plans_the_history_and_the_audit(
+    ctl: Ctl, file: File, world: World
+) -> None:
+    shown: list[str] = []
+
+    async def look(*arguments: str) -> None:
+        code, out, err = await ctl(*arguments)
+        assert code != ExitCode.ERROR, err
+        shown.extend((out, err))
+
+    for number in (1, 2):
+        headers = {"set": {"x-access-token": f"sk-canary-header-{number}", "x-client": f"sluice-{number}"}}
+        rule = {
+            "name": "weather",
+            "path": "/weather",
+            "target": "https://weather.example",
+            "headers": headers,
+        }
+        endpoint = f"https://api.example.com/v1?key=sk-canary-query-{number}"
+        account = {"name": "mock", "type": "openai", "api_key": PROVIDER_KEY, "endpoint": endpoint}
+        options = file.write(declared(providers=[account], rules=[rule]))
+        for output in ("text", "json", "markdown"):
+            await look("plan", *options, "-o", output)
+        await look("apply", *options, "--yes")
+    async with world.api() as api:
+        (newest, older) = (await api.get("/api/v1/revisions?limit=2")).json()["items"]
+    for output in ("table", "json", "yaml"):
+        for revisions in (("show", str(older["id"])), ("diff", str(older["id"]), str(newest["id"]))):
+            await look(*revisions, "-o", output)
+    await look("audit", "-o", "jsonl")
+    assert "x-access-token: *** → *** (another secret)" in "".join(shown)
+    assert "sluice-2" in "".join(shown)
+    assert "canary" not in "".join(shown)
+
+
 async def test_an_error_of_a_plan_shows_no_secret(ctl: Ctl, file: File) -> None:
     for broken in (
         declared(queues=[queue(provider=CLIENT_KEY.replace(".", "-"))]),
