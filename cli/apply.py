@@ -131,6 +131,8 @@ def _same_plan(
     service: "Service", declaration: "Declaration", agreed_plan: Value, options: dict[str, bool]
 ) -> Value:
     """The plan as it would be now, which must be the one that was kept."""
+    from cli.planning import contents
+
     made = _planned(service, declaration, options)
     if made["document"] != agreed_plan["document"]:
         raise refuse("the file, or what its references stand for, is not what was planned", "plan again")
@@ -138,6 +140,8 @@ def _same_plan(
         raise refuse(
             "the world has moved since the plan was made; above is what it would be now", "plan again"
         )
+    if contents(made) != contents(agreed_plan):
+        raise refuse("somebody edited the plan since it was made; above is what was planned", "plan again")
     return made
 
 

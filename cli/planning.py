@@ -83,7 +83,23 @@ def kept(path: Path) -> Value:
     expected = (("fingerprint", str), ("document", str), ("options", dict), ("files", list))
     if not all(isinstance(plan.get(name), kind) for name, kind in expected):
         raise InvalidSpec(f"{path} is no whole plan", remedy="`ctl plan --out` writes one")
+    if not all(isinstance(name, str) for name in plan["files"]):
+        raise InvalidSpec(f"{path} is no whole plan", remedy="`ctl plan --out` writes one")
     return plan
+
+
+def contents(plan: Value) -> frozenset[tuple[str, ...]] | None:
+    """What a plan would do, here and on every gateway; None for one that does not say it."""
+    try:
+        declared = [(item["action"], item["kind"], item["name"]) for item in plan["changes"]]
+        steps = [
+            (gateway["name"], step["action"], step["object"], str(step["hash"]))
+            for gateway in plan["gateways"]
+            for step in gateway["steps"]
+        ]
+        return frozenset([*declared, *steps])
+    except (KeyError, TypeError):
+        return None
 
 
 def options_of(plan: Value) -> dict[str, bool]:

@@ -4,8 +4,10 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from controlplane.core.importing.notes import Json, Notes, free_name, items, mapping, whole
+from controlplane.core.sounding import sounds_secret
 
 Value = dict[str, Any]  # Any: a declaration
 
@@ -42,7 +44,7 @@ class Providers:
         override, conf = mapping(instance.get("override")), mapping(instance.get("provider_conf"))
         account = {
             "type": instance.get("provider"),
-            "endpoint": override.get("endpoint"),
+            "endpoint": self._endpoint(about, override.get("endpoint")),
             "region": conf.get("region"),
             "project": conf.get("project_id"),
         }
@@ -57,6 +59,23 @@ class Providers:
             if secret:
                 self.secrets[name] = secret
         return self._known[identity]
+
+    def _endpoint(self, about: str, value: Json) -> Json:
+        """The address, without a key in its query, where it would be written down in plain text."""
+        try:
+            parts = urlsplit(value if isinstance(value, str) else "")
+        except ValueError:
+            return value
+        asked = parse_qsl(parts.query, keep_blank_values=True)
+        secret = [name for name, _ in asked if name == "key" or sounds_secret(name)]
+        if not secret:
+            return value
+        for name in secret:
+            self.notes.add(
+                about, f"{name} in the query of override.endpoint is not carried over: it is a secret"
+            )
+        kept = urlencode([(name, text) for name, text in asked if name not in secret])
+        return urlunsplit(parts._replace(query=kept))
 
     def _auth(self, about: str, auth: Mapping[str, Json]) -> tuple[str | None, str | None]:
         """The secret of an account, and the access key id where it has one."""

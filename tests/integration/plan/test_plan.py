@@ -192,6 +192,25 @@ async def test_a_kept_plan_is_applied_exactly_or_not_at_all(
     assert "is not what was planned" in err
 
 
+async def test_a_kept_plan_that_somebody_edited_is_refused(
+    ctl: Ctl, file: File, world: World, tmp_path: Path
+) -> None:
+    kept = tmp_path / "plan.json"
+    await ctl("plan", *file.write(declared()), "--out", str(kept))
+    made = json.loads(kept.read_text())
+    (gateway,) = made["gateways"]
+    for edited in (
+        {"changes": made["changes"][1:]},
+        {"gateways": [{**gateway, "steps": gateway["steps"][1:]}]},
+        {"gateways": [{**gateway, "steps": None}]},
+    ):
+        kept.write_text(json.dumps({**made, **edited}))
+        code, _, err = await ctl("apply", "--plan", str(kept), "--yes", "--allow-literal-secrets")
+        assert code == ExitCode.REFUSED
+        assert "somebody edited the plan" in err
+    assert "routes/q.support" not in await world.objects()
+
+
 async def test_a_kept_plan_is_refused_once_somebody_edits_the_gateway(
     ctl: Ctl, file: File, world: World, tmp_path: Path
 ) -> None:
@@ -212,6 +231,10 @@ async def test_what_is_no_plan_is_told_apart(ctl: Ctl, file: File, tmp_path: Pat
         ("{}", "is no plan"),
         ('{"format_version": 2}', "format version 2"),
         ('{"format_version": 1}', "is no whole plan"),
+        (
+            '{"format_version": 1, "fingerprint": "f", "document": "d", "options": {}, "files": [{}]}',
+            "is no whole plan",
+        ),
     ):
         kept.write_text(text)
         code, _, err = await ctl("apply", *options, "--plan", str(kept), "--yes")

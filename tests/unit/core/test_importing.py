@@ -55,6 +55,20 @@ def notes_of(objects: dict[str, Any]) -> list[str]:
     return [str(note) for note in imported(objects).notes]
 
 
+def test_a_key_in_the_address_is_left_out_and_listed() -> None:
+    single = {
+        "provider": "openai",
+        "override": {"endpoint": f"https://llm.example.com/v1?version=2&key={SECRET}&api_key={SECRET}"},
+    }
+    objects = {"routes/chat": {"id": "chat", "uri": "/chat", "plugins": {"ai-proxy": single}}}
+    (account,) = imported(objects).document["providers"]
+    assert account["endpoint"] == "https://llm.example.com/v1?version=2"
+    assert notes_of(objects)[:2] == [
+        f"routes/chat: {name} in the query of override.endpoint is not carried over: it is a secret"
+        for name in ("key", "api_key")
+    ]
+
+
 def test_a_route_to_one_llm_becomes_a_queue_with_a_provider() -> None:
     single = {
         "provider": "anthropic",
