@@ -6,14 +6,54 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
+import httpx
 import pytest
 
 from cli.exit_codes import ExitCode
 from tests.fixtures.stack_process import ROOT, ctl, wait_for
 from tests.fixtures.teams import CANARY, Team
 from tests.fixtures.whole_stack import WholeStack, whole_stack
+
+EVERYTHING_AT_ONCE = """
+version: 1
+source: platform-team
+
+providers:
+  - name: openai-main
+    type: openai
+    api_key: ${env:OPENAI_API_KEY}
+    endpoint: https://api.openai.com/v1/chat/completions
+    models:
+      - {name: gpt-4o-mini, input_usd_per_mtok: 0.15, output_usd_per_mtok: 0.60, accuracy: 0.82}
+    limits:
+      - {tokens: 2_000_000, per: 1m}
+  - {name: deepseek, type: deepseek, api_key: "${env:DEEPSEEK_API_KEY}"}
+
+tenants:
+  - {name: acme, subdomain: acme, tier: pro}
+
+queues:
+  - name: support
+    tenant: acme
+    balancer: roundrobin
+    fallback: [rate_limiting, http_429, http_5xx]
+    members:
+      - {name: main, provider: openai-main, model: gpt-4o-mini, weight: 80, priority: 10,
+         limits: [{tokens: 100_000, per: 1m}]}
+      - {name: spare, provider: deepseek, model: deepseek-chat, weight: 20, priority: 0}
+    limits:
+      - {tokens: 500_000, per: 1h}
+      - {requests: 600, per: 1m, by: key}
+      - {concurrency: 32}
+      - {tokens: 5000, refill_per_s: 25, by: "header:x-team-id"}
+    guards: {required_headers: [x-request-id], deny_patterns: ["(?i)password"], max_output_tokens: 1024}
+
+keys:
+  - {name: acme-web, tenant: acme, queues: [support], limits: [{tokens: 50_000, per: 1m}]}
+"""
 
 
 @pytest.fixture(scope="module")
@@ -215,3 +255,28 @@ def test_killed_parts_cost_nothing_but_time(team: Team, part: str) -> None:
     team.ctl("apply", "--yes", ends=ExitCode.OK)
     team.plan("--refresh", ends=ExitCode.OK)
     assert f"routes/q.killed-{part}19" in team.objects()
+
+
+def test_everything_that_can_be_declared_goes_together_in_one_file(world: WholeStack, tmp_path: Path) -> None:
+    file = tmp_path / "queues.yaml"
+    file.write_text(EVERYTHING_AT_ONCE.replace("https://api.openai.com", world.mock_url))
+    environ = {**world.stack.environ, "OPENAI_API_KEY": CANARY, "DEEPSEEK_API_KEY": CANARY}
+    planned = ctl(environ, "plan", "-f", str(file), "-o", "json")
+    assert planned.returncode == ExitCode.CHANGES, planned.stdout + planned.stderr
+    report = {line["path"]: line for line in json.loads(planned.stdout)["enforcement"]}
+    assert len(report) == 7, "a line for each limit"
+    account = report["providers.openai-main.limits[0]"]
+    assert account["mechanism"] == "token-budget limit"
+    assert "every queue with members of provider openai-main" in account["shared_with"]
+    kept = tmp_path / "keys.json"
+    applied = ctl(environ, "apply", "-f", str(file), "--yes", "--keys-out", str(kept))
+    assert applied.returncode == ExitCode.OK, applied.stdout + applied.stderr
+    assert ctl(environ, "plan", "-f", str(file), "--refresh").returncode == ExitCode.OK
+    with world.traffic(json.loads(kept.read_text())["acme-web"]) as client:
+        call = partial(
+            client.post,
+            "/queues/support/v1/chat/completions",
+            json={"messages": [{"role": "user", "content": "hi"}]},
+        )
+        assert call(headers={"x-request-id": "1"}).status_code == httpx.codes.OK
+        assert call().status_code == httpx.codes.BAD_REQUEST, "without what it requires"

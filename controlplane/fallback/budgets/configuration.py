@@ -30,6 +30,8 @@ _TEXT = {"type": "string", "minLength": 1, "maxLength": 256}
 _MEMBER = {"type": "string", "minLength": 1, "maxLength": 100}
 _SECONDS = {"type": "number", "exclusiveMinimum": 0, "maximum": 366 * 86400}
 _MOST_MADE = 4096
+_MOST_LIMITS = 4096
+"""More than a queue of the most members, each with an account of its own, can have."""
 _PACES = ("window_s", "refill_per_s", "period")
 
 _LIMIT: dict[str, Any] = {
@@ -67,7 +69,7 @@ SCHEMA = by_policy(
     {
         "type": "object",
         "properties": {
-            "limits": {"type": "array", "minItems": 1, "maxItems": 64, "items": _LIMIT},
+            "limits": {"type": "array", "minItems": 1, "maxItems": _MOST_LIMITS, "items": _LIMIT},
             "output_cap": _AMOUNT,
             "rejected_code": {"type": "integer", "minimum": 400, "maximum": 599, "default": 429},
             "rejected_msg": {"type": "string", "minLength": 1},

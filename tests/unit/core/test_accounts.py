@@ -7,12 +7,13 @@ import pytest
 
 from controlplane.core.abilities import OURS
 from controlplane.core.compiled import Compiled
+from controlplane.core.declared import LIMITS_EACH
 from controlplane.core.declaring import declare
 from controlplane.core.desired import DesiredState
 from controlplane.core.objects import Kind, ObjectKey
 from controlplane.core.placing import unenforceable
 from controlplane.core.report import owner_report
-from controlplane.core.spec import Document
+from controlplane.core.spec import MEMBERS_EACH, Document
 from controlplane.fallback.budgets.configuration import SCHEMA, configuration_problem
 from controlplane.fallback.schema.validator import check
 from tests.fixtures.specs import compiled, desired, document, member, queue
@@ -99,6 +100,18 @@ def test_an_account_has_every_kind_of_limit_that_the_plugin_holds(limit: dict[st
         assert check(SCHEMA, conf) is None
         assert configuration_problem(conf) is None
         assert ("output_cap" in conf) == ("strict" in limit)
+
+
+def test_a_queue_of_the_most_members_may_have_the_most_limits_of_each() -> None:
+    limits = [{"tokens": 5, "per": f"{minutes}m"} for minutes in range(1, LIMITS_EACH + 1)]
+    names = [f"llm-{number}" for number in range(MEMBERS_EACH)]
+    providers = [{"name": name, "type": "openai", "limits": limits} for name in names]
+    members = [member(name=name, provider=name, limits=limits) for name in names]
+    values = document(providers=providers, queues=[queue(members=members, limits=limits)])
+    result = compiled(values, abilities=OURS)
+    assert result.problems == ()
+    assert len(budgets(result)) == LIMITS_EACH * (1 + 2 * MEMBERS_EACH)
+    assert check(SCHEMA, _conf(result, "q.support")) is None
 
 
 @pytest.mark.parametrize(
