@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
-from itertools import chain, starmap
+from itertools import chain
 
 from controlplane.core.abilities import STOCK, Abilities
 from controlplane.core.above import Above
@@ -59,7 +59,7 @@ from controlplane.core.policies import (
     REJECTION,
     REMOVED_HEADERS,
     bucket_budgets,
-    choice_pins,
+    function_pins,
     policy_id,
     queue_policy,
     with_those_above,
@@ -197,9 +197,10 @@ class Compiler:
             },
         )
 
-    def _choosing(self) -> list[str]:
-        """What comes first where limits depend on who calls: the service's own, and what chooses."""
-        return [self._renderer.text(f"lua/{name}.lua") for name in ("strip_headers", "choose_levels")]
+    def _functions(self, *, chooses: bool, caps: bool = False) -> list[str]:
+        """What looks at calls first where the service's own function, the first of them, is not enough."""
+        names = [*(["choose_levels"] if chooses else []), *(["cap_output"] if caps else [])]
+        return [self._renderer.text(f"lua/{name}.lua") for name in ("strip_headers", *names) if names]
 
     def _uses(self) -> Mapping[str, Json] | None:
         return None if self._target.uses is None else uses_logger(self._target.uses)
@@ -243,33 +244,28 @@ class Compiler:
         """A queue: its policy, and routes for its addresses, its model and each choice of members."""
         spec = queue.spec
         labels = self._labels(queue.source, spec.name)
+        providers = desired.providers
+        spoken = protocols(spec.members, providers)
+        tails: dict[tuple[MemberSpec, ...], list[str]] = {spec.members: queue_addresses(queue, spoken)}
+        for tail, members in members_by_tail(queue, providers).items():
+            tails.setdefault(members, []).extend(member_addresses(queue, tail))
+        plain = [protocol for protocol in (CHAT, RESPONSES, EMBEDDINGS, MESSAGES) if protocol in spoken]
+        served = self._target.hosts(spec.tenant, desired)
+        routes = QueueRoutes(queue, placed.placements, providers, labels, served, tuple(tails.items()), plain)
         policy = queue_policy(
             queue,
             placed.placements,
             placed.above,
             placed.accounts,
             object_id=policy_id(spec.name),
-            functions=self._choosing(),
+            functions=self._functions,
+            caps=routes.caps(),
             with_buckets=with_buckets,
             consumers=consumers,
             counters=self._target.counters,
             labels=labels,
         )
-        providers = desired.providers
-        spoken = protocols(spec.members, providers)
-        tails: dict[tuple[MemberSpec, ...], list[str]] = {spec.members: queue_addresses(queue, spoken)}
-        for tail, members in members_by_tail(queue, providers).items():
-            tails.setdefault(members, []).extend(member_addresses(queue, tail))
-
-        by_model = [protocol for protocol in (CHAT, RESPONSES, EMBEDDINGS, MESSAGES) if protocol in spoken]
-        served = self._target.hosts(spec.tenant, desired)
-        routes = QueueRoutes(queue, placed.placements, providers, labels, served)
-        numbered = ((number, *each) for number, each in enumerate(tails.items()))
-        return [
-            policy,
-            *chain.from_iterable(starmap(routes.by_address, numbered)),
-            *routes.by_model(by_model),
-        ]
+        return [policy, *routes.contexts()]
 
     def provider(
         self,
@@ -284,7 +280,8 @@ class Compiler:
         name = provider.spec.name
         labels = self._labels(provider.source, name)
         set_headers = {"X-Sluice-Provider": provider.id.hex, **level_headers(above)}
-        chosen, functions = choices(above), self._choosing()
+        chosen = choices(above)
+        functions = self._functions(chooses=bool(chosen))
         budgets = with_those_above(account_budgets(accounts), with_buckets=with_buckets)
         policy = PolicyContext(
             ObjectKey(Kind.PLUGIN_CONFIG, f"p.{name}"),
@@ -296,12 +293,12 @@ class Compiler:
             counters=self._target.counters,
             budgets=budgets,
             output_cap=output_cap(None, limits_of(accounts)),
-            functions=functions if chosen else (),
+            functions=functions,
             choices=chosen,
             pins={
                 ("plugins", "proxy-rewrite", "headers", "set"): set_headers,
                 ("plugins", "token-budget", "limits"): budgets or None,
-                **choice_pins(functions, chosen),
+                **function_pins(functions, chosen),
             },
         )
         route = RouteContext(

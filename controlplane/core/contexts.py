@@ -104,6 +104,8 @@ class PolicyContext(Context):
     """What looks at its calls first, in place of what the service brings."""
     choices: Sequence[Choice] = ()
     """The limits above that depend on who calls."""
+    caps: Mapping[str, Any] | None = None  # Any: what a function knows
+    """How requests that ask for longer answers than they may have are told."""
     guards: Mapping[str, Any] = field(default_factory=dict)  # Any: configurations of plugins, by name
     rewrite: Mapping[str, Any] = field(default_factory=dict)  # Any: what proxy-rewrite does with an address
     rejection: str | None = None

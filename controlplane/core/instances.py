@@ -6,12 +6,13 @@ from typing import Any
 from controlplane.core.addresses import endpoint_override
 from controlplane.core.contexts import Instance
 from controlplane.core.desired import Provider
+from controlplane.core.objects import Json
 from controlplane.core.secrets import Secret
 from controlplane.core.spec import MemberSpec, ProviderType
 
 
-def member_instance(member: MemberSpec, provider: Provider, cap: int | None) -> Instance:
-    """The instance of a queue's member; no answer of it is longer than the cap, whatever is asked for."""
+def member_instance(member: MemberSpec, provider: Provider, capped: Mapping[str, Json]) -> Instance:
+    """The instance of a queue's member; `capped` is what of its `override` caps its answers."""
     return Instance(
         name=member.name,
         provider=provider.spec.type.value,
@@ -19,7 +20,7 @@ def member_instance(member: MemberSpec, provider: Provider, cap: int | None) -> 
         priority=member.priority,
         auth=_auth(provider),
         options={"model": member.model} if member.model is not None else {},
-        override=_override(provider, cap),
+        override={**_override(provider), **capped},
         provider_conf=_provider_conf(provider),
     )
 
@@ -33,18 +34,14 @@ def direct_instance(provider: Provider) -> Instance:
         priority=0,
         auth=_auth(provider),
         options={},
-        override=_override(provider, None),
+        override=_override(provider),
         provider_conf=_provider_conf(provider),
     )
 
 
-def _override(provider: Provider, max_tokens: int | None) -> dict[str, Any]:  # Any: text or options
-    override: dict[str, Any] = {}
-    if endpoint := endpoint_override(provider):
-        override["endpoint"] = endpoint
-    if max_tokens is not None:
-        override["llm_options"] = {"max_tokens": max_tokens}
-    return override
+def _override(provider: Provider) -> dict[str, Json]:
+    endpoint = endpoint_override(provider)
+    return {"endpoint": endpoint} if endpoint else {}
 
 
 def _provider_conf(provider: Provider) -> dict[str, str]:

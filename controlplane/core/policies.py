@@ -1,8 +1,9 @@
 """A queue's policy: its limits written as the rules and headers of gateway plugins."""
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from controlplane.core.accounts import Account, limits_of
 from controlplane.core.budgets import account_budgets, budget_limits, output_cap
@@ -32,6 +33,12 @@ REJECTION = (
 _REMAINING = "sent_http_x_ai_ratelimit_remaining"
 
 
+class Functions(Protocol):
+    """Gives the functions that look at calls first; none where the service's own are enough."""
+
+    def __call__(self, *, chooses: bool, caps: bool) -> list[str]: ...
+
+
 @dataclass
 class SetHeaders:
     """The headers that a route sets, gathered limit by limit."""
@@ -57,7 +64,8 @@ def queue_policy(
     accounts: Sequence[Account] = (),
     *,
     object_id: str,
-    functions: Sequence[str],
+    functions: Functions,
+    caps: Mapping[str, Json] | None,
     with_buckets: bool,
     consumers: Sequence[str] | None,
     counters: CounterStore,
@@ -65,8 +73,9 @@ def queue_policy(
 ) -> PolicyContext:
     """The context of the plugin_config that all routes of the queue share.
 
-    `functions` choose among limits above where those depend on who calls; `with_buckets` says that the
-    gateway holds buckets above queues.
+    `functions` gives what looks at its calls first: it may have to choose among limits above, where those
+    depend on who calls, and to cap requests as `caps` says. `with_buckets` says that the gateway holds
+    buckets above queues.
     """
     headers = SetHeaders({QUEUE_HEADER: queue.id.hex, **level_headers(above)})
     for placement in placements.of(Mechanism.LEVEL):
@@ -83,6 +92,7 @@ def queue_policy(
     )
     limits = [*(item.limit for item in own), *limits_of(accounts)]
     chosen = choices(above)
+    texts = functions(chooses=bool(chosen), caps=caps is not None)
     guards = guard_plugins(queue.spec.guards, queue.spec.name)
     return PolicyContext(
         ObjectKey(Kind.PLUGIN_CONFIG, object_id),
@@ -100,8 +110,9 @@ def queue_policy(
         guards=guards,
         budgets=budgets,
         output_cap=output_cap(queue.spec.guards.max_output_tokens, limits) if budgets else None,
-        functions=functions if chosen else (),
+        functions=texts,
         choices=chosen,
+        caps=caps,
         pins={
             **{("plugins", name): conf for name, conf in guards.items()},
             ("plugins", "proxy-rewrite", "headers", "set"): headers.values,
@@ -111,7 +122,7 @@ def queue_policy(
             ("plugins", "limit-req", "burst"): buckets[0]["burst"] if buckets else None,
             ("plugins", "ai-rate-limiting", "instances"): members or None,
             ("plugins", "token-budget", "limits"): budgets or None,
-            **choice_pins(functions, chosen),
+            **function_pins(texts, chosen, caps),
         },
     )
 
@@ -129,12 +140,18 @@ def with_those_above(budgets: list[dict[str, Json]], *, with_buckets: bool) -> l
     return [*budgets, *bucket_budgets(with_buckets=bool(budgets) and with_buckets)]
 
 
-def choice_pins(functions: Sequence[str], chosen: Sequence[Choice]) -> Pins:
-    """What no template may change of the limits that depend on who calls."""
+def function_pins(
+    functions: Sequence[str], chosen: Sequence[Choice], caps: Mapping[str, Json] | None = None
+) -> Pins:
+    """What no template may change of what looks at calls first."""
     function = ("plugins", "serverless-pre-function")
-    if not chosen:
+    if not functions:
         return {}
-    return {(*function, "functions"): list(functions), (*function, "choices"): list(chosen)}
+    return {
+        (*function, "functions"): list(functions),
+        (*function, "choices"): list(chosen) or None,
+        (*function, "caps"): caps,
+    }
 
 
 def _set_level(headers: SetHeaders, queue: Queue, placement: Placement) -> None:

@@ -9,61 +9,92 @@ from controlplane.core.enforcement import Placements
 from controlplane.core.instances import member_instance
 from controlplane.core.levels import service_id
 from controlplane.core.objects import Json, Kind, ObjectKey
-from controlplane.core.output_caps import asking_less, member_cap
+from controlplane.core.output_caps import asking_less, common_cap, filled_in, function_caps, member_cap
 from controlplane.core.policies import REJECTION, exhausted, policy_id
 from controlplane.core.spec import Balancer, MemberSpec, QueueSpec
 
 ADDRESS_PRIORITY = 100
 MODEL_PRIORITY = 50
 """Routes picked by the body's model share their paths, so they stand behind those with paths of their own."""
+_MODEL = ".model"
 
 
 @dataclass(frozen=True, slots=True)
 class QueueRoutes:
-    """What the routes of one queue have in common."""
+    """The routes of one queue: of its addresses, of those that name some members, and of plain paths."""
 
     queue: Queue
     placements: Placements
     providers: Mapping[str, Provider]
     labels: Labels
     hosts: list[str]
+    addresses: Sequence[tuple[tuple[MemberSpec, ...], list[str]]]
+    """Paths by whom they reach; the first are the queue's own and reach all of its members."""
+    plain: Sequence[str]
+    """Paths that name no queue: its name is the body's model."""
 
-    def by_address(
-        self, number: int, members: Sequence[MemberSpec], uris: Sequence[str]
-    ) -> Iterator[Context]:
-        """The routes of paths that name the queue; those after the first name some of its members."""
-        suffix = f".m{number}" if number else ""
-        yield self._route(suffix, members, uris)
-        guards = self.queue.spec.guards
-        for asking, addresses, conditions in asking_less(members, self.providers, guards, uris):
-            yield self._route(f"{suffix or '.'}{asking}", members, addresses, conditions, capped=False)
+    def contexts(self) -> Iterator[Context]:
+        for suffix, members, uris in self._choices():
+            conditions, priority = self._named(suffix)
+            yield self._route(suffix, members, uris, conditions, priority=priority)
+            if self._cap is not None:
+                continue
+            for asking, some, less in asking_less(members, self.providers, self.queue.spec.guards, uris):
+                ending = f"{suffix or '.'}{asking}"
+                yield self._route(
+                    ending, members, some, [*conditions, *less], priority=priority, capped=False
+                )
 
-    def by_model(self, uris: Sequence[str]) -> Iterator[Context]:
-        """The routes of plain paths with the queue's name as the body's model."""
-        members, guards = self.queue.spec.members, self.queue.spec.guards
-        named: list[Json] = [["post_arg.model", "==", self.queue.spec.name]]
-        yield self._route(".model", members, uris, named, priority=MODEL_PRIORITY)
-        for asking, addresses, conditions in asking_less(members, self.providers, guards, uris):
-            conditions = [*named, *conditions]
-            yield self._route(
-                f".model{asking}", members, addresses, conditions, priority=MODEL_PRIORITY, capped=False
-            )
+    def caps(self) -> Mapping[str, Json] | None:
+        """What the function that caps requests must know; None where it has nothing to do."""
+        if self._cap is None:
+            return None
+        among = {self._id(suffix): self._providers(members) for suffix, members, _ in self._choices()}
+        return function_caps(self._cap, self.queue.spec.guards, among)
+
+    def _choices(self) -> Iterator[tuple[str, tuple[MemberSpec, ...], Sequence[str]]]:
+        """How the id of each route ends, whom it reaches, and its paths."""
+        for number, (members, uris) in enumerate(self.addresses):
+            yield f".m{number}" if number else "", members, uris
+        yield _MODEL, self.queue.spec.members, self.plain
+
+    def _named(self, suffix: str) -> tuple[list[Json], int]:
+        if suffix != _MODEL:
+            return [], ADDRESS_PRIORITY
+        return [["post_arg.model", "==", self.queue.spec.name]], MODEL_PRIORITY
+
+    @property
+    def _cap(self) -> int | None:
+        return common_cap(self.queue.spec)
+
+    def _id(self, suffix: str) -> str:
+        return f"q.{self.queue.spec.name}{suffix}"
+
+    def _providers(self, members: Sequence[MemberSpec]) -> list[Provider]:
+        return [self.providers[member.provider] for member in members]
+
+    def _capped(self, member: MemberSpec, members: Sequence[MemberSpec]) -> Mapping[str, Json]:
+        """What caps the answers of a member on a route that reaches these."""
+        if self._cap is not None:
+            return filled_in(self.providers[member.provider], self._providers(members), self._cap)
+        cap = member_cap(member, self.queue.spec.guards)
+        return {} if cap is None else {"llm_options": {"max_tokens": cap}}
 
     def _route(
         self,
         suffix: str,
         members: Sequence[MemberSpec],
         uris: Sequence[str],
-        conditions: Sequence[Json] = (),
+        conditions: Sequence[Json],
         *,
-        priority: int = ADDRESS_PRIORITY,
+        priority: int,
         capped: bool = True,
     ) -> Context:
         """A route; one without caps stands before the one with them, for requests that ask for less."""
         spec = self.queue.spec
         with_preflight = spec.guards.cors and priority == ADDRESS_PRIORITY and capped
         return RouteContext(
-            ObjectKey(Kind.ROUTE, f"q.{spec.name}{suffix}"),
+            ObjectKey(Kind.ROUTE, self._id(suffix)),
             self.labels,
             f"queue {spec.name}",
             uris=uris,
@@ -72,9 +103,7 @@ class QueueRoutes:
             plugin_config=policy_id(spec.name),
             instances=[
                 member_instance(
-                    member,
-                    self.providers[member.provider],
-                    member_cap(member, spec.guards) if capped else None,
+                    member, self.providers[member.provider], self._capped(member, members) if capped else {}
                 )
                 for member in members
             ],

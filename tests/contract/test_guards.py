@@ -5,7 +5,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.contract.declared import CHAT, HELLO, Declared, unique
+from tests.contract.declared import CHAT, HELLO, WEB, Declared, unique
 from tests.fixtures.specs import member
 
 # Any: JSON.
@@ -13,6 +13,7 @@ from tests.fixtures.specs import member
 MESSAGES = "/queues/support/v1/messages"
 RESPONSES = "/queues/support/v1/responses"
 EMBEDDINGS = "/queues/support/v1/embeddings"
+TO_MEMBERS = "/v1/chat/completions/queue/support"
 
 
 async def guarded(declared: Declared, **guards: Any) -> None:
@@ -169,6 +170,99 @@ async def test_whoever_asks_for_more_or_for_nothing_gets_the_cap(
     sent = await asked_of_the_provider(declared, CHAT, **asked)
     assert sent["max_completion_tokens"] == 100
     assert "max_tokens" not in sent
+
+
+async def pooled(declared: Declared, *kinds: str, **parts: Any) -> None:
+    """A queue with a cap, and a member at a provider of each of these kinds, the first asked first."""
+    endpoint = f"http://{declared.target.mock_address}"
+    providers = [{"name": kind, "type": kind, "endpoint": endpoint} for kind in kinds]
+    members = [
+        member(name=f"at-{kind}", provider=kind, priority=-number) for number, kind in enumerate(kinds)
+    ]
+    capped = unique([], members=members, guards={"max_output_tokens": 100}, **parts)
+    await declared.declare(capped, providers=providers)
+    await declared.ready(CHAT)
+
+
+@pytest.mark.parametrize(
+    ("kinds", "path", "asked", "sent"),
+    [
+        (["deepseek"], CHAT, {"max_tokens": 7}, {"max_tokens": 7}),
+        (["deepseek"], CHAT, {}, {"max_tokens": 100}),
+        (["deepseek"], CHAT, {"max_tokens": 101, "max_completion_tokens": 5}, {"max_tokens": 100}),
+        (["deepseek"], CHAT, {"max_completion_tokens": 5}, {"max_tokens": 100}),
+        (["gemini"], CHAT, {"max_completion_tokens": 7}, {"max_completion_tokens": 7}),
+        (["gemini"], CHAT, {"max_tokens": 7}, {"max_completion_tokens": 100}),
+        (["openai-compatible"], RESPONSES, {"max_output_tokens": 7}, {"max_output_tokens": 7}),
+        (["openai-compatible"], RESPONSES, {"max_output_tokens": 101}, {"max_output_tokens": 100}),
+        (["openai-compatible"], RESPONSES, {"max_tokens": 7}, {"max_tokens": 7, "max_output_tokens": 100}),
+        (["anthropic"], MESSAGES, {"max_tokens": 7}, {"max_tokens": 7}),
+        (["anthropic"], MESSAGES, {"max_tokens": 101}, {"max_tokens": 100}),
+        (["openai"], MESSAGES, {"max_tokens": 101}, {"max_completion_tokens": 100}),
+        (["deepseek"], MESSAGES, {"max_tokens": 7}, {"max_tokens": 100}),
+        (["openai", "deepseek"], CHAT, {"max_tokens": 7}, {"max_completion_tokens": 100}),
+        (["deepseek", "openai"], CHAT, {"max_tokens": 7}, {"max_tokens": 100}),
+        (["deepseek", "openai"], f"{TO_MEMBERS}/at-openai", {"max_tokens": 7}, {"max_tokens": 7}),
+        (["deepseek", "openai"], f"{TO_MEMBERS}/at-deepseek", {"max_tokens": 7}, {"max_tokens": 7}),
+        (["openai", "deepseek"], f"{TO_MEMBERS}/at-deepseek", {}, {"max_tokens": 100}),
+        (["openai", "deepseek"], "/v1/chat/completions", {"max_tokens": 7}, {"max_completion_tokens": 100}),
+    ],
+)
+async def test_each_kind_of_provider_is_told_the_cap_in_the_field_that_it_reads(
+    declared: Declared, kinds: list[str], path: str, asked: dict[str, int], sent: dict[str, int]
+) -> None:
+    await pooled(declared, *kinds)
+    named = {} if path in (CHAT, MESSAGES) else {"model": "support"}
+    assert await asked_of_the_provider(declared, path, **named, **asked) == sent
+
+
+async def test_a_request_that_both_kinds_of_members_read_is_left_as_it_is(declared: Declared) -> None:
+    await pooled(declared, "openai", "deepseek")
+    asked = {"max_tokens": 7, "max_completion_tokens": 9}
+    assert await asked_of_the_provider(declared, CHAT, **asked) == asked
+
+
+BOTH = {"max_tokens": 7, "max_completion_tokens": 9}
+
+
+@pytest.mark.parametrize(
+    ("asked", "first", "second"),
+    [
+        ({"max_tokens": 500}, {"max_completion_tokens": 100}, {"max_tokens": 100}),
+        (BOTH, BOTH, BOTH),
+    ],
+)
+async def test_a_member_that_is_asked_in_the_place_of_another_has_the_cap_too(
+    declared: Declared, asked: dict[str, int], first: dict[str, int], second: dict[str, int]
+) -> None:
+    await pooled(declared, "openai", "deepseek", fallback=["http_5xx"])
+    declared.target.mock.set_defaults(prefix="/v1/chat/completions", status=500, times=1)
+    assert await asked_of_the_provider(declared, CHAT, **asked) == second
+    sent = declared.target.mock.requests[-2].body
+    assert {name: sent[name] for name in sent if name.startswith("max_")} == first
+
+
+async def test_a_cap_goes_with_a_system_prompt_and_leaves_the_rest_of_a_body_alone(
+    declared: Declared,
+) -> None:
+    await guarded(declared, max_output_tokens=100, system_prompt="Be kind.")
+    odd = {"stop": [], "metadata": {}, "seed": 2**40, "temperature": 0.25, "user": "ü"}
+    assert await asked_of_the_provider(declared, CHAT, max_tokens=500, **odd) == {
+        "max_completion_tokens": 100
+    }
+    seen = declared.target.mock.requests[-1].body
+    assert {name: seen[name] for name in odd} == odd
+    assert [one["role"] for one in seen["messages"]] == ["system", "user"]
+
+
+async def test_a_body_that_is_no_json_or_too_large_is_refused_as_without_a_cap(declared: Declared) -> None:
+    await guarded(declared, max_output_tokens=100, max_body_bytes=2000)
+    assert await code(declared, saying("x" * 3000)) == 413
+    assert await code(declared, ["no object"]) == 400
+    reply = await declared.client.post(
+        CHAT, content=b"{", headers={"Authorization": f"Bearer {WEB}", "Content-Type": "application/json"}
+    )
+    assert reply.status_code == 400
 
 
 async def test_the_smallest_cap_of_the_members_is_what_a_client_may_ask_for(declared: Declared) -> None:

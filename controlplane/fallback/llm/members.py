@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from controlplane.fallback.http.answers import Origin
 from controlplane.fallback.llm.google import GoogleAccount, service_account
-from controlplane.fallback.llm.providers import PROVIDERS, Provider
+from controlplane.fallback.llm.providers import OUTPUT_FIELDS, PROVIDERS, Provider
 from controlplane.fallback.runtime.address import query_arguments
 from controlplane.fallback.secrets.asking import SecretUnavailable
 
@@ -66,7 +66,7 @@ def member(conf: Mapping[str, Any], name: str, *, verify: bool) -> Member:
         priority=int(conf.get("priority", 0)),
         options=conf.get("options") or {},
         cap=cap,
-        output_cap=most if isinstance(most := cap.get("max_tokens"), int) else None,
+        output_cap=_output_cap(cap, override.get("request_body") or {}),
         patches=override.get("request_body") or {},
         patches_win=bool(override.get("request_body_force_override")),
         auth_headers=tuple((key.lower(), value) for key, value in (auth.get("header") or {}).items()),
@@ -78,6 +78,13 @@ def member(conf: Mapping[str, Any], name: str, *, verify: bool) -> Member:
         query=query,
         place=place,
     )
+
+
+def _output_cap(forced: Mapping[str, Any], patches: Mapping[str, Mapping[str, Any]]) -> int | None:
+    """The most tokens of an answer where a request does not say how many it wants."""
+    filled_in = (patch[name] for patch in patches.values() for name in OUTPUT_FIELDS if name in patch)
+    caps = (most for most in (forced.get("max_tokens"), *filled_in) if isinstance(most, int))
+    return next(caps, None)
 
 
 def endpoint_problem(conf: Mapping[str, Any]) -> str | None:

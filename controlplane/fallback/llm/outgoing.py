@@ -9,6 +9,7 @@ from urllib.parse import quote
 from controlplane.fallback.http.headers import Value
 from controlplane.fallback.llm.members import Member
 from controlplane.fallback.llm.protocols import Json, LlmProtocol
+from controlplane.fallback.llm.providers import OUTPUT_FIELDS
 from controlplane.fallback.runtime.address import query_text
 from controlplane.fallback.runtime.context import Context
 
@@ -33,9 +34,6 @@ _NOT_FORWARDED = frozenset(
         "http2-settings",
     ]
 )
-
-
-_CAPS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
 
 
 def shape_body(
@@ -67,7 +65,7 @@ def shape_body(
 def _cap(body: Json, field: str, most: int) -> bool:
     """Let no answer be longer than that; True if the body was changed. A smaller cap stays."""
     changed = False
-    present = [name for name in _CAPS if name in body]
+    present = [name for name in OUTPUT_FIELDS if name in body]
     for name in present or [field]:
         value = body.get(name)
         if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= most:

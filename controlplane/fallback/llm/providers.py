@@ -6,6 +6,9 @@ from typing import Any
 
 Json = dict[str, Any]
 
+OUTPUT_FIELDS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
+"""In which a request may say how long its answer may be."""
+
 
 @dataclass(frozen=True, slots=True)
 class Capability:

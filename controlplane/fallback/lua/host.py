@@ -9,6 +9,7 @@ import structlog
 
 from controlplane.clock import Clock
 from controlplane.fallback import cjson
+from controlplane.fallback.http.exchange import BodyTooLarge
 from controlplane.fallback.http.headers import Value, one_line
 from controlplane.fallback.lua_values import tostring
 from controlplane.fallback.runtime.context import Context
@@ -59,6 +60,11 @@ class Host:
             "status": self._status,
             "set_status": self._set_status,
             "arguments": self._arguments,
+            "body_problem": self._body_problem,
+            "body_field": self._body_field,
+            "set_body_field": self._set_body_field,
+            "body_text": self._body_text,
+            "set_body_text": self._set_body_text,
             "encode": self._encode,
             "decode": self._decode,
         }
@@ -133,6 +139,32 @@ class Host:
 
     def _arguments(self, *_: Any) -> Any:
         return self.to_lua(dict(self._request.arguments))
+
+    def _body_problem(self, largest: float | None) -> str | None:
+        """Why the request has no JSON object that a function could look into."""
+        request = self._request
+        if largest is not None and len(request.body or b"") > largest:
+            return f"could not get body: {BodyTooLarge(len(request.body or b''), int(largest))}"
+        return None if isinstance(request.json_or_none(), dict) else "could not parse JSON request body"
+
+    def _body_field(self, name: str) -> tuple[bool, Any]:
+        """Whether a field is there, and its value."""
+        body, known = self._request.parsed_body(), self._from_lua(name)
+        return known in body, self.to_lua(body.get(known))
+
+    def _set_body_field(self, name: str, value: Any) -> None:
+        body, known = self._request.parsed_body(), self._from_lua(name)
+        if value is None:
+            body.pop(known, None)
+        else:
+            body[known] = self._from_lua(value)
+        self._request.changed_json()
+
+    def _body_text(self) -> str:
+        return (self._request.body or b"").decode("latin-1")
+
+    def _set_body_text(self, text: str) -> None:
+        self._request.set_body(text.encode("latin-1"))
 
     # The answer.
 

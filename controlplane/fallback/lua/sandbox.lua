@@ -90,6 +90,17 @@ local function request_headers() return header_table(host.request_headers()) end
 local function response_headers() return header_table(host.response_headers()) end
 local function log() end
 
+-- A body that is JSON, as it is: its fields are read and set one by one.
+local NULL = {}
+local body = setmetatable({}, {
+  __index = function(_, name)
+    local there, value = host.body_field(name)
+    if there and value == nil then return NULL end
+    return value
+  end,
+  __newindex = function(_, name, value) host.set_body_field(name, value) end,
+})
+
 local ngx = setmetatable({
   var = var, null = host.null,
   OK = 0, ERROR = -1, DECLINED = -5, HTTP_OK = 200, HTTP_BAD_REQUEST = 400, HTTP_UNAUTHORIZED = 401,
@@ -114,6 +125,7 @@ local ngx = setmetatable({
     clear_header = function(name) host.set_request_header(name, nil) end,
     get_body_data = function() return host.variable('request_body') end,
     read_body = function() end,
+    set_body_data = host.set_body_text,
   },
   resp = {
     get_headers = response_headers,
@@ -147,6 +159,11 @@ local core = {
     get_remote_client_ip = function() return host.variable('remote_addr') end,
     get_host = function() return host.variable('host') end,
     get_body = function() return host.variable('request_body') end,
+    get_json_request_body_table = function(most)
+      local problem = host.body_problem(most)
+      if problem then return nil, { message = problem } end
+      return body
+    end,
   },
   response = {
     set_header = function(...)
@@ -156,7 +173,13 @@ local core = {
     add_header = function(name, value) host.add_response_header(name, value) end,
     exit = exit,
   },
-  json = { encode = host.encode, decode = host.decode },
+  json = {
+    encode = function(value)
+      if rawequal(value, body) then return host.body_text() end
+      return host.encode(value)
+    end,
+    decode = host.decode,
+  },
   utils = { resolve_var = function(text) return host.resolve(text) end },
   string = { has_prefix = function(text, prefix) return text:sub(1, #prefix) == prefix end },
   table = { insert = table.insert, concat = table.concat, remove = table.remove, sort = table.sort },

@@ -62,6 +62,7 @@ class Context:
         "_arguments",
         "_body",
         "_json",
+        "_json_changed",
         "_query",
         "_request_id",
         "address",
@@ -119,6 +120,7 @@ class Context:
         self._arguments: dict[str, str | list[str]] | None = None
         self._body: bytes | None = None
         self._json: Any = None
+        self._json_changed = False
         self._request_id: str | None = None
 
     @property
@@ -179,6 +181,9 @@ class Context:
     @property
     def body(self) -> bytes | None:
         """The body if it has been read."""
+        if self._json_changed:
+            self._body = cjson.encode(self._json)
+            self._json_changed = False
         return self._body
 
     def keep_body(self, limit: int) -> None:
@@ -196,12 +201,21 @@ class Context:
         elif len(self._body) > limit:
             message = f"could not get body: {BodyTooLarge(len(self._body), limit)}"
             raise BodyUnavailable(message, too_large=True)
-        return self._body
+        return self.body or b""
 
     def replace_body(self, value: Any) -> None:  # any JSON value
         """From here on the request's body is this value."""
         self._json = value
         self._body = cjson.encode(value)
+
+    def set_body(self, data: bytes) -> None:
+        """From here on that is the request's body."""
+        if data != self.body:
+            self._body, self._json = data, None
+
+    def changed_json(self) -> None:
+        """Somebody has changed what `parsed_body` gave: that is the body from here on."""
+        self._json_changed = True
 
     def parsed_body(self) -> Any:  # any JSON value
         """The JSON of a body that has been read; parsed once, changes to it are seen by everyone after."""

@@ -41,6 +41,42 @@ async def test_headers_of_the_request_are_read_set_and_removed(bench: Bench) -> 
     assert "x-gone" not in seen
 
 
+async def test_the_json_of_a_request_is_read_and_changed_field_by_field(bench: Bench) -> None:
+    await bench.route(
+        pre(
+            """return function(conf, ctx)
+                 local core = require('apisix.core')
+                 local body, problem = core.request.get_json_request_body_table(1000)
+                 if not body then return 418, problem end
+                 body.seen = type(body.nothing) == 'table' and body.missing == nil and body.user
+                 body.nothing = nil
+                 ngx.req.set_body_data(core.json.encode(body))
+               end"""
+        )
+    )
+    messages = [{"role": "user", "content": "hi"}]
+    await bench.call(body={"messages": messages, "nothing": None, "user": "ü", "stop": []})
+    sent = bench.mock.requests[-1].body
+    assert {name: sent.get(name) for name in ("messages", "seen", "user", "stop")} == {
+        "messages": messages,
+        "seen": "ü",
+        "user": "ü",
+        "stop": [],
+    }
+    assert "nothing" not in sent
+    large = await bench.call(body={"messages": messages, "user": "x" * 1000})
+    assert large.status_code == 418
+    assert "greater than the maximum size 1000" in large.json()["message"]
+    assert (await bench.call(body=["no object"])).status_code == 418
+
+
+async def test_a_function_may_give_a_request_another_body(bench: Bench) -> None:
+    text = """return function() ngx.req.set_body_data('{"messages": [], "user": "made"}') end"""
+    await bench.route(pre(text))
+    await bench.call()
+    assert bench.mock.requests[-1].body["user"] == "made"
+
+
 async def test_the_answer_is_changed_in_its_own_phases(bench: Bench) -> None:
     text = "return function() ngx.status = 201 ngx.header['X-Made'] = 'here' ngx.header.x_gone = nil end"
     await bench.route(pre(text, "header_filter"))

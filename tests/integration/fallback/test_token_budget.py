@@ -72,6 +72,14 @@ async def test_the_headers_say_where_each_limit_stands(bench: Bench, policy: Sha
     assert second.headers["x-ai-2-ratelimit-limit"] == "9000"
 
 
+async def test_a_cap_that_only_fills_a_gap_is_what_an_answer_is_expected_to_have(bench: Bench) -> None:
+    member = bench.instance()
+    member["override"]["request_body"] = {"openai-chat": {"max_completion_tokens": 900}}
+    await bench.route({"ai-proxy-multi": {"instances": [member]}, **budget(tokens(1000))})
+    reply = await bench.call()
+    assert 0 < int(reply.headers["x-ai-1-ratelimit-remaining"]) <= 100
+
+
 async def test_all_limits_are_taken_or_none(bench: Bench, policy: Shape) -> None:
     by_team = tokens(10, name="team", by=["$http_x_team_id"])
     await bench.route(budget(tokens(1000), by_team, **policy))
