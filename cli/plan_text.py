@@ -21,7 +21,7 @@ def plain(text: str, _: str) -> str:
 
 def plan_text(plan: Value, paint: Paint = plain) -> str:
     """The whole plan."""
-    return "\n".join(_lines(plan, paint))
+    return "\n".join(_lines(plan, paint)).removeprefix("\n")
 
 
 def plan_markdown(plan: Value) -> str:

@@ -26,12 +26,14 @@ class Source:
     def text(self) -> str:
         """The text. Raises InvalidSpec."""
         if len(self.raw) > LARGEST_FILE:
-            raise InvalidSpec(f"{self.label} is over {LARGEST_FILE // 1_000_000} MB", remedy="split it")
+            raise InvalidSpec(f"the file is over {LARGEST_FILE // 1_000_000} MB", remedy="split it")
         try:
             return self.raw.decode("utf-8-sig")
         except UnicodeDecodeError as error:
             line = self.raw[: error.start].count(b"\n") + 1
-            raise InvalidSpec(f"{self.label}:{line}: is no UTF-8 text", remedy="save it as UTF-8") from None
+            raise InvalidSpec(
+                f"the file is no UTF-8 text, as line {line} shows", remedy="save it as UTF-8"
+            ) from None
 
 
 def label_of(named: Sequence[str]) -> str:

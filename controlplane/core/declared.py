@@ -34,7 +34,9 @@ def _http_url(value: str) -> str:
     if not usable:
         raise ValueError("must be a URL that starts with http:// or https:// and names a host")
     if "@" in parts.netloc:
-        raise ValueError("must not carry a user or password; put the secret into api_key")
+        raise ValueError(
+            "must not carry a user or password; put the secret into the field that is there for it"
+        )
     if parts.fragment:
         raise ValueError("must not have a fragment; remove the # and what follows it")
     return value

@@ -181,6 +181,29 @@ def test_no_file_brings_more_than_an_error_of_ours(tmp_path: Path, content: byte
         read_declaration([str(file)], {}).check()
 
 
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"source: a\n# \xff\n", "the file is no UTF-8 text, as line 2 shows (save it as UTF-8)"),
+        (b"#" * 10_000_001, "the file is over 10 MB (split it)"),
+    ],
+)
+def test_a_file_that_cannot_be_read_as_text_is_named_once(tmp_path: Path, content: bytes, said: str) -> None:
+    file = tmp_path / "queues.yaml"
+    file.write_bytes(content)
+    with pytest.raises(InvalidSpec) as caught:
+        read_declaration([str(file)], {})
+    (problem,) = caught.value.problems
+    assert str(problem) == f"{file}:1:1: {said}"
+
+
+def test_a_byte_order_mark_and_line_ends_of_windows_are_no_mistakes(tmp_path: Path) -> None:
+    file = tmp_path / "queues.yaml"
+    file.write_bytes(b"\xef\xbb\xbfsource: team\r\nkeys:\r\n  - {name: web}\r\n")
+    declaration = read_declaration([str(file)], {})
+    assert declaration.data == {"source": "team", "keys": [{"name": "web"}]}
+
+
 def test_nesting_without_end_is_refused(tmp_path: Path) -> None:
     assert "deep" in complaints(tmp_path, "[" * 900 + "]" * 900)
     complaints(tmp_path, "[" * 100_000)

@@ -30,6 +30,12 @@ def test_text_has_a_line_for_every_change_and_every_field() -> None:
     assert text.endswith("plan: 1 to update; 1 write on 1 gateway")
 
 
+def test_a_plan_begins_with_its_first_line() -> None:
+    assert plan_text(plan()) == "nothing to do"
+    refusal = {"about": "", "message": "no", "remedy": "do"}
+    assert plan_text(plan(refusals=[refusal])).startswith("refused: no (do)\n")
+
+
 def test_colour_is_asked_for_and_never_in_the_text_itself() -> None:
     seen: list[str] = []
 
