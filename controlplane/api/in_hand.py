@@ -5,6 +5,7 @@ import hashlib
 from dataclasses import dataclass, field
 
 from controlplane.api.bodies import AnyRequest
+from controlplane.api.without_secrets import WithoutSecrets
 from controlplane.core.access import Principal
 from controlplane.core.spec import Document
 from controlplane.reconciler.planned import Planned, PlanOptions
@@ -23,10 +24,13 @@ class PlanInHand:
 
 
 class PlansInHand:
-    """The last of them, in this replica: one at most, for a document may be large and holds secrets."""
+    """The last of them, in this replica: one at most, for a document may be large.
+
+    It is held without its secrets: what opens them is made of the body that its caller sends again.
+    """
 
     def __init__(self) -> None:
-        self._kept: tuple[_Name, PlanInHand] | None = None
+        self._kept: tuple[_Name, WithoutSecrets, Planned] | None = None
         self._forgetting: asyncio.TimerHandle | None = None
 
     def keep(
@@ -36,19 +40,21 @@ class PlansInHand:
         if plan.refusals or not plan.wanted.changes or caller.reach is not None:
             return
         self._forget()
-        name = _name(caller, body, plan.options, fingerprint)
-        self._kept = (name, PlanInHand(document, plan.to_be_agreed_to()))
+        key = _key(body)
+        name = _name(caller, key, plan.options, fingerprint)
+        self._kept = (name, WithoutSecrets.of(document, key), plan.to_be_agreed_to())
         self._forgetting = asyncio.get_running_loop().call_later(FORGOTTEN_AFTER_S, self._forget)
 
     def take(
         self, caller: Principal, body: bytes, options: PlanOptions, fingerprint: str
     ) -> PlanInHand | None:
         """The plan that its caller agrees to with the same body; it is not held any longer."""
-        if self._kept is None or self._kept[0] != _name(caller, body, options, fingerprint):
+        key = _key(body)
+        if self._kept is None or self._kept[0] != _name(caller, key, options, fingerprint):
             return None
-        found = self._kept[1]
+        _, held, plan = self._kept
         self._forget()
-        return found
+        return PlanInHand(held.opened(key), plan)
 
     def _forget(self) -> None:
         self._kept = None
@@ -57,8 +63,13 @@ class PlansInHand:
             self._forgetting = None
 
 
-def _name(caller: Principal, body: bytes, options: PlanOptions, fingerprint: str) -> _Name:
-    return f"{caller.account or caller.name}", hashlib.sha256(body).digest(), options, fingerprint
+def _key(body: bytes) -> bytes:
+    """What only somebody with this body has."""
+    return hashlib.sha256(body).digest()
+
+
+def _name(caller: Principal, key: bytes, options: PlanOptions, fingerprint: str) -> _Name:
+    return f"{caller.account or caller.name}", hashlib.sha256(key).digest(), options, fingerprint
 
 
 def in_hand(request: AnyRequest) -> PlansInHand:

@@ -1,14 +1,21 @@
 """A plan that was shown is applied as it is, unless the world has moved; what it brings is not read back."""
 
+import gc
+from collections.abc import Iterator
+from types import FunctionType, ModuleType
 from typing import Any
 
 import pytest
 
+from controlplane.api.in_hand import PlanInHand, PlansInHand
+from controlplane.core.spec import Document
 from controlplane.reconciler.planning import Planner
 from controlplane.store.desired import DesiredReader
 from controlplane.store.reconciling import ReconcilingStore
+from controlplane.store.records import Kind
+from tests.fixtures.stores import AUTHOR
 from tests.fixtures.worlds import World
-from tests.integration.plan.conftest import declared, queue
+from tests.integration.plan.conftest import CLIENT_KEY, PROVIDER_KEY, declared, queue
 
 pytestmark = pytest.mark.usefixtures("ctl")
 
@@ -117,3 +124,52 @@ async def test_what_a_plan_foresaw_is_what_a_reader_finds(world: World, monkeypa
         believed = await kept.desired()
         assert believed == await DesiredReader(world.store.database).read()
         assert set(believed.queues) == {item["name"] for item in values["queues"]}
+
+
+def texts_in(thing: object) -> Iterator[str]:
+    """Every text that can be reached from something, whatever it lies in."""
+    seen, left = {id(thing)}, [thing]
+    while left:
+        one = left.pop()
+        if isinstance(one, str | bytes):
+            yield one if isinstance(one, str) else one.decode(errors="replace")
+        for other in gc.get_referents(one):
+            if id(other) not in seen and not isinstance(other, type | ModuleType | FunctionType):
+                seen.add(id(other))
+                left.append(other)
+
+
+async def test_no_secret_is_held_with_a_plan_and_all_of_them_are_applied(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep, take = PlansInHand.keep, PlansInHand.take
+    held: list[set[str]] = []
+    taken: list[PlanInHand | None] = []
+
+    def kept(self: PlansInHand, *given: Any) -> None:
+        keep(self, *given)
+        held.append(set(texts_in(self._kept)))
+
+    def took(self: PlansInHand, *given: Any) -> PlanInHand | None:
+        taken.append(take(self, *given))
+        return taken[-1]
+
+    monkeypatch.setattr(PlansInHand, "keep", kept)
+    monkeypatch.setattr(PlansInHand, "take", took)
+    gateway = {"name": "other", "admin_url": "http://127.0.0.1:1", "admin_key": "sk-canary-admin-1190"}
+    for values in (SENT, declared(gateways=[gateway])):
+        plan = await planned(world, values)
+        assert await applied(world, values, plan) == 200
+    (sent, seen), (opened, _) = held, taken
+    assert {"team", "support"} <= sent & seen
+    assert PROVIDER_KEY in set(texts_in(Document.model_validate(SENT))), "secrets would be found"
+    for secret in (PROVIDER_KEY, CLIENT_KEY, gateway["admin_key"]):
+        assert not [text for text in sent | seen if secret in text]
+    assert opened is not None
+    assert opened.document == Document.model_validate(SENT)
+    assert opened.document.model_fields_set == Document.model_validate(SENT).model_fields_set
+    async with world.api() as api:
+        shown = await api.get("/api/v1/providers/mock")
+        assert shown.json()["api_key"] == "***"
+    stored = await world.store.reveal(Kind.KEY, "web", AUTHOR)
+    assert stored == {"key": CLIENT_KEY}
