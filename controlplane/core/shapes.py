@@ -21,6 +21,7 @@ from controlplane.core.secrets import GatewaySecret, SecretRef
 from controlplane.core.template_uses import MARK, MarkingLoader, Path, Uses
 
 _GAP = re.compile(rf'"{re.escape(MARK)}([^"]+)"')
+_TEXTS = re.compile(r'".*"|\[(?:"[^"\\]*"(?:,"[^"\\]*")*)?\]')
 _LABELS: Path = ("labels",)
 _HASHED_LABELS: Path = ("labels", "with", "hash")
 _MOST_KEPT = 2000
@@ -204,8 +205,8 @@ def _unmarked(value: Json, values: Mapping[Path, Json]) -> Json:
 
 @lru_cache(maxsize=1000)
 def _canonical(text: str) -> str:
-    """The canonical form of JSON that was packed; a text in ASCII is that already."""
-    return text if text[0] == '"' and text.isascii() else canonical(unpacked(text.encode()))
+    """The canonical form of JSON that was packed; a text in ASCII or a list of such is that already."""
+    return text if text.isascii() and _TEXTS.fullmatch(text) else canonical(unpacked(text.encode()))
 
 
 def _parts(value: object) -> list[Json]:
