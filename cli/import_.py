@@ -47,6 +47,7 @@ def import_(
     names = variables(found.document)
     for note in found.notes:
         say(f"not carried over: {note}")
+    say("not looked at: global rules and consumer groups, which may add plugins to these routes")
     if secrets_out is not None:
         by_place = {(section, name): variable for (section, name, _), variable in names.items()}
         _keep(secrets_out, {by_place[place]: text for place, text in found.secrets.items()})

@@ -9,6 +9,7 @@ from controlplane.core.importing.notes import Json, Notes, free_name, items, map
 
 Value = dict[str, Any]  # Any: a declaration
 _SHORTEST = 16
+_OWN = ("username", "plugins", "desc", "labels", "id", "create_time", "update_time")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,7 @@ def keys_of(
 ) -> list[tuple[Value, str | None]]:
     """The keys of a consumer, each with its text; both header forms of one key are one."""
     about = f"consumers/{consumer.name}"
+    notes.unknown(about, "", consumer.body, _OWN)
     texts: dict[str, None] = {}
     for holder in (consumer.body, *consumer.credentials):
         plugins = mapping(holder.get("plugins"))

@@ -78,6 +78,7 @@ async def test_a_gateways_routes_are_imported_and_can_be_applied(
     for note in ("routes/other: is no route to an LLM", "routes/chat: the plugin cors is not carried over"):
         assert f"not carried over: {note}" in err
         assert f"# not carried over: {note}" in out
+    assert "not looked at: global rules and consumer groups" in err
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600
     for line in kept.read_text().splitlines():
         monkeypatch.setenv(*line.split("=", 1))

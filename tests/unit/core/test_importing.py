@@ -69,6 +69,12 @@ def test_a_key_in_the_address_is_left_out_and_listed() -> None:
     ]
 
 
+def test_a_consumer_s_group_is_listed() -> None:
+    key_auth = {"key-auth": {"key": "a-key-of-sixteen"}}
+    objects = {"consumers/web": {"username": "web", "group_id": "gold", "plugins": key_auth}}
+    assert "consumers/web: group_id is not carried over" in notes_of(objects)
+
+
 def test_a_route_to_one_llm_becomes_a_queue_with_a_provider() -> None:
     single = {
         "provider": "anthropic",
