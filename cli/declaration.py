@@ -53,12 +53,13 @@ class Declaration:
         """The names of keys that have no text of their own, which the service would make up."""
         return frozenset(key["name"] for key in self.data.get("keys") or () if key.get("key") is None)
 
+    def place_of(self, path: str) -> Place | None:
+        """Where exactly this is written; None for what is not."""
+        return next((Place(part.file, part.places[path]) for part in self.parts if path in part.places), None)
+
     def _place(self, path: str) -> Place:
-        for each in enclosing(path):
-            for part in self.parts:
-                if each in part.places:
-                    return Place(part.file, part.places[each])
-        return self.parts[0].place()
+        found = (place for each in enclosing(path) if (place := self.place_of(each)))
+        return next(found, self.parts[0].place())
 
 
 def read_declaration(

@@ -71,9 +71,10 @@ def printable_line(text: str) -> str:
 
 
 def refusals(plan: Value) -> list[str]:
-    """Why the plan is not carried out, each with what to do next."""
+    """Why the plan is not carried out, each with its place in the file and what to do next."""
     return [
-        (f"{item['about']}: " if item["about"] else "") + f"{item['message']} ({item['remedy']})"
+        "".join(f"{item[name]}: " for name in ("at", "about") if item.get(name))
+        + f"{item['message']} ({item['remedy']})"
         for item in plan["refusals"]
     ]
 

@@ -26,13 +26,17 @@ def plan_of(
     from cli.service import ServiceRefused
 
     try:
-        return service.plan(declaration.data, options, digest)
+        made = service.plan(declaration.data, options, digest)
     except SluiceError as error:
         # What the grammar says against it is told first, whatever else is wrong and wherever it was found.
         declaration.check()
         if isinstance(error, ServiceRefused):
             raise placed(error, declaration) from error
         raise
+    for refusal in made["refusals"]:
+        if refusal["about"] and (place := declaration.place_of(refusal["about"])):
+            refusal["at"] = str(place)
+    return made
 
 
 def placed(error: "ServiceRefused", declaration: "Declaration") -> "ServiceRefused":

@@ -1,6 +1,7 @@
 """`ctl plan` and `ctl apply` against the real service and a real gateway."""
 
 import json
+import re
 import stat
 from pathlib import Path
 
@@ -166,8 +167,14 @@ async def test_a_plan_for_what_another_source_declares_is_refused(ctl: Ctl, file
     await ctl("apply", *file.write(declared()), "--yes")
     code, out, _ = await ctl("plan", *file.write(declared(source="others")), "-o", "json")
     assert code == ExitCode.REFUSED
-    assert "belongs to source 'team'" in json.loads(out)["refusals"][0]["message"]
-    assert (await ctl("apply", *file.options, "--yes"))[0] == ExitCode.REFUSED
+    refusal = json.loads(out)["refusals"][0]
+    assert "belongs to source 'team'" in refusal["message"]
+    at = re.fullmatch(rf"{re.escape(str(file.path))}:(\d+):\d+", refusal["at"])
+    assert at is not None
+    assert file.path.read_text().splitlines()[int(at[1]) - 1].startswith("- ")
+    code, _, err = await ctl("apply", *file.options, "--yes")
+    assert code == ExitCode.REFUSED
+    assert f"refused: {refusal['at']}: {refusal['about']}: {refusal['message']}" in err
 
 
 async def test_a_kept_plan_is_applied_exactly_or_not_at_all(
