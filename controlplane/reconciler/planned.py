@@ -63,14 +63,13 @@ class GatewayPlan:
     """What this gateway would not take, where it was asked."""
     unasked: str | None = None
     """Why it could not be asked what it would take."""
+    unvalidated: str | None = None
+    """Why there is nobody to ask what it would take."""
 
     def of_others(self) -> GatewaySteps:
         """What somebody else did on the gateway; the other steps follow from what is declared."""
         steps = tuple(step for step in self.steps.steps if step.verdict is not Verdict.YOURS)
         return GatewaySteps(steps, self.steps.collisions)
-
-    unvalidated: str | None = None
-    """Why there is nobody to ask what it would take."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,10 +28,9 @@ class Turn:
     @property
     def unseen(self) -> str | None:
         """Why it must not be asked before it is declared: whoever only plans would have us call anybody."""
-        now, then = self.now, self.then
-        if now is None:
+        if self.now is None:
             return "it is new, and is asked once it is declared"
-        if (now.kind, now.admin_url, now.file) != (then.kind, then.admin_url, then.file):
+        if self.now.address != self.then.address:
             return "it is another one from then on, and is asked once that is declared"
         return None
 

@@ -66,6 +66,11 @@ class GatewayRecord:
     def site(self) -> Site:
         return Site(self.labels, self.abilities)
 
+    @property
+    def address(self) -> tuple[GatewayKind, str, str | None]:
+        """What tells it from any other gateway, whatever it is called."""
+        return self.kind, self.admin_url, self.file
+
     def __repr__(self) -> str:
         return f"GatewayRecord({self.name})"
 

@@ -1,8 +1,17 @@
 """How long a reservation is held, in memory and on Redis."""
 
 from controlplane.clock import ManualClock
-from controlplane.limiter import Concurrency, FixedWindow, Limit, Limiter, Outcome
+from controlplane.limiter import Concurrency, FixedWindow, Granted, Limit, Limiter, Outcome
 from tests.integration.limiter.asking import by_rule, granted, rejected, standing
+
+HOUR = Limit("l", FixedWindow(100, per=3600))
+
+
+async def overdue(limiter: Limiter, clock: ManualClock) -> Granted:
+    """A call of 60 tokens whose lease is over."""
+    call = await granted(limiter, (HOUR, "", 60), lease=5)
+    clock.advance(6)
+    return call
 
 
 @by_rule
@@ -22,36 +31,30 @@ async def test_a_forgotten_reservation_ends_with_its_lease(
 async def test_a_call_that_is_settled_after_its_lease_still_counts_and_says_so(
     limiter: Limiter, clock: ManualClock
 ) -> None:
-    limit = Limit("l", FixedWindow(100, per=3600))
-    late = await granted(limiter, (limit, "", 60), lease=5)
-    clock.advance(6)
-    other = await granted(limiter, (limit, "", 100))
+    late = await overdue(limiter, clock)
+    other = await granted(limiter, (HOUR, "", 100))
     assert await limiter.settle(late, {"tokens": 50}) is Outcome.LATE
-    assert await standing(limiter, limit) == (50, 100)
+    assert await standing(limiter, HOUR) == (50, 100)
     assert await limiter.settle(late, {"tokens": 50}) is Outcome.REPEATED
     await limiter.settle(other, {"tokens": 0})
-    assert await standing(limiter, limit) == (50, 0)
+    assert await standing(limiter, HOUR) == (50, 0)
 
 
 async def test_a_call_that_is_cancelled_after_its_lease_changes_nothing(
     limiter: Limiter, clock: ManualClock
 ) -> None:
-    limit = Limit("l", FixedWindow(100, per=3600))
-    late = await granted(limiter, (limit, "", 60), lease=5)
-    clock.advance(6)
-    await granted(limiter, (limit, "", 100))
+    late = await overdue(limiter, clock)
+    await granted(limiter, (HOUR, "", 100))
     assert await limiter.cancel(late) is Outcome.LATE
-    assert await standing(limiter, limit) == (0, 100)
+    assert await standing(limiter, HOUR) == (0, 100)
 
 
 async def test_a_call_that_outlives_its_lease_unnoticed_is_settled_as_usual(
     limiter: Limiter, clock: ManualClock
 ) -> None:
-    limit = Limit("l", FixedWindow(100, per=3600))
-    call = await granted(limiter, (limit, "", 60), lease=5)
-    clock.advance(6)
+    call = await overdue(limiter, clock)
     assert await limiter.settle(call, {"tokens": 50}) is Outcome.DONE
-    assert await standing(limiter, limit) == (50, 0)
+    assert await standing(limiter, HOUR) == (50, 0)
 
 
 async def test_a_lease_that_is_renewed_is_held_on(limiter: Limiter, clock: ManualClock) -> None:

@@ -2,6 +2,8 @@
 
 from zoneinfo import ZoneInfo
 
+import pytest
+
 from controlplane.clock import ManualClock
 from controlplane.limiter import (
     CalendarWindow,
@@ -50,26 +52,16 @@ async def test_a_fixed_window_begins_with_its_first_charge_and_ends_for_all_that
     await granted(limiter, (limit, "", 100))
 
 
-async def test_a_call_that_was_admitted_in_an_earlier_window_gives_nothing_back_to_this_one(
-    limiter: Limiter, clock: ManualClock
+@pytest.mark.parametrize(("tokens", "charged"), [(10, 0), (80, 0), (95, 15)])
+async def test_a_call_of_an_earlier_window_gives_nothing_back_to_this_one_and_is_charged_what_it_used_beyond(
+    limiter: Limiter, clock: ManualClock, tokens: int, charged: int
 ) -> None:
     limit = Limit("l", FixedWindow(100, per=60))
     long = await granted(limiter, (limit, "", 80), lease=600)
     clock.advance(60)
     await granted(limiter, (limit, "", 50))
-    await limiter.settle(long, {"tokens": 10})
-    assert await standing(limiter, limit) == (0, 50)
-
-
-async def test_what_a_call_used_beyond_is_charged_where_it_is_learnt(
-    limiter: Limiter, clock: ManualClock
-) -> None:
-    limit = Limit("l", FixedWindow(100, per=60))
-    long = await granted(limiter, (limit, "", 80), lease=600)
-    clock.advance(60)
-    await granted(limiter, (limit, "", 50))
-    await limiter.settle(long, {"tokens": 95})
-    assert await standing(limiter, limit) == (15, 50)
+    await limiter.settle(long, {"tokens": tokens})
+    assert await standing(limiter, limit) == (charged, 50)
 
 
 async def test_a_bucket_refills_steadily_up_to_its_size(limiter: Limiter, clock: ManualClock) -> None:

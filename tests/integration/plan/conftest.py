@@ -8,9 +8,11 @@ import pytest
 import yaml
 from structlog.testing import capture_logs
 
+from controlplane.fallback.gateway import Gateway, GatewayConfig
 from controlplane.settings import Settings
 from controlplane.store.store import Store
-from tests.fixtures.worlds import Ctl, World, addressed
+from tests.fixtures.free_ports import free_ports
+from tests.fixtures.worlds import ADMIN_KEY, Ctl, World, addressed
 
 PROVIDER_KEY = "sk-canary-provider-7710"
 CLIENT_KEY = "sk-canary-client-8821"
@@ -67,6 +69,15 @@ async def world(store: Store, service_settings: Settings, tmp_path: Path) -> Asy
     await made.start_gateway()
     yield made
     await made.stop_gateway()
+
+
+@pytest.fixture
+async def america(tmp_path: Path) -> AsyncIterator[str]:
+    """The address of a second gateway's Admin API."""
+    port, admin_port = free_ports(2)
+    config = GatewayConfig(tmp_path / "us", ADMIN_KEY, port=port, admin_port=admin_port, drain_s=0.1)
+    async with Gateway.start(config):
+        yield f"http://127.0.0.1:{admin_port}"
 
 
 @pytest.fixture

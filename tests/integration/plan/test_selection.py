@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -11,24 +10,13 @@ from structlog.testing import capture_logs
 
 from cli.exit_codes import ExitCode
 from controlplane.core.gateways import GatewaySpec
-from controlplane.fallback.gateway import Gateway, GatewayConfig
 from controlplane.store.records import Kind
-from tests.fixtures.free_ports import free_ports
 from tests.fixtures.services import until
 from tests.fixtures.stores import AUTHOR
 from tests.fixtures.worlds import ADMIN_KEY, Ctl, World, addressed
 from tests.integration.plan.conftest import File, declared, queue
 
 # Any: JSON.
-
-
-@pytest.fixture
-async def america(tmp_path: Path) -> AsyncIterator[str]:
-    """The address of a second gateway's Admin API."""
-    port, admin_port = free_ports(2)
-    config = GatewayConfig(tmp_path / "us", ADMIN_KEY, port=port, admin_port=admin_port, drain_s=0.1)
-    async with Gateway.start(config):
-        yield f"http://127.0.0.1:{admin_port}"
 
 
 @pytest.fixture
