@@ -76,7 +76,8 @@ def apply(
 
     Exit codes: 0 done, 1 error, 4 refused, 5 stored, and not every gateway enforces it yet.
     """
-    from cli.planning import kept, options_of
+    from cli.known import named
+    from cli.planning import kept
     from cli.results import interrupted, show_results
     from cli.service import connected
 
@@ -89,12 +90,15 @@ def apply(
         "allow_leftovers": allow_leftovers,
         "refresh": False,
     }
-    declaration = read(_file(file, agreed_plan), literal_secrets=allow_literal_secrets)
+    files = _file(file, agreed_plan)
+    name = named(files, os.environ, literal_secrets=allow_literal_secrets)
+    declaration = read(files, literal_secrets=allow_literal_secrets)
+    digest = name.of(declaration.references) if name else None
     with connected(settings()) as service:
         if agreed_plan:
-            made = _same_plan(service, declaration, agreed_plan, options_of(agreed_plan))
+            made = _same_plan(service, declaration, agreed_plan, digest)
         else:
-            made = _planned(service, declaration, options)
+            made = _planned(service, declaration, options, digest)
         as_value = output is ResultOutput.JSON
         keys_file = _keys_file(made, declaration, keys_out, shown=sys.stdout.isatty() and not as_value)
         if made["changes"] or made["summary"]["writes"]:
@@ -114,12 +118,14 @@ def _file(given: list[str] | None, plan: Value | None) -> list[str]:
     raise typer.BadParameter("-f says which file to apply")
 
 
-def _planned(service: "Service", declaration: "Declaration", options: dict[str, bool]) -> Value:
+def _planned(
+    service: "Service", declaration: "Declaration", options: dict[str, bool], digest: str | None
+) -> Value:
     """The plan, shown; a plan that is refused ends the command."""
     from cli.plan_text import nothing_to_do, plan_text
     from cli.planning import plan_of
 
-    made = plan_of(service, declaration, options)
+    made = plan_of(service, declaration, options, digest)
     if not nothing_to_do(made) or made["refusals"]:
         say(plan_text(made))
     if made["refusals"]:
@@ -128,19 +134,19 @@ def _planned(service: "Service", declaration: "Declaration", options: dict[str, 
 
 
 def _same_plan(
-    service: "Service", declaration: "Declaration", agreed_plan: Value, options: dict[str, bool]
+    service: "Service", declaration: "Declaration", agreed_plan: Value, digest: str | None
 ) -> Value:
     """The plan as it would be now, which must be the one that was kept."""
-    from cli.planning import contents
+    from cli.planning import options_of, says_all_of
 
-    made = _planned(service, declaration, options)
+    made = _planned(service, declaration, options_of(agreed_plan), digest)
     if made["document"] != agreed_plan["document"]:
         raise refuse("the file, or what its references stand for, is not what was planned", "plan again")
     if made["fingerprint"] != agreed_plan["fingerprint"]:
         raise refuse(
             "the world has moved since the plan was made; above is what it would be now", "plan again"
         )
-    if contents(made) != contents(agreed_plan):
+    if not says_all_of(agreed_plan, made):
         raise refuse("somebody edited the plan since it was made; above is what was planned", "plan again")
     return made
 

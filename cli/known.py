@@ -33,9 +33,9 @@ class Name:
     digest: str
     references: frozenset[str]
 
-    def stands_for(self, references: Collection[str]) -> bool:
-        """Whether it covers all of these: YAML can write a reference so that only its reader sees it."""
-        return self.references.issuperset(references)
+    def of(self, references: Collection[str]) -> str | None:
+        """The digest, if it covers all of these: YAML can write one so that only its reader sees it."""
+        return self.digest if self.references.issuperset(references) else None
 
 
 def named(files: Sequence[str], environ: Mapping[str, str], *, literal_secrets: bool) -> Name | None:

@@ -89,7 +89,7 @@ def _planned(
     from cli.service import connected
 
     declaration = read_declaration(file, os.environ, literal_secrets=literal_secrets)
-    digest = name.digest if name and name.stands_for(declaration.references) else None
+    digest = name.of(declaration.references) if name else None
     with connected(settings()) as service:
         return plan_of(service, declaration, options, digest)
 

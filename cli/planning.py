@@ -92,18 +92,28 @@ def kept(path: Path) -> Value:
     return plan
 
 
-def contents(plan: Value) -> frozenset[tuple[str, ...]] | None:
-    """What a plan would do, here and on every gateway; None for one that does not say it."""
+def says_all_of(plan: Value, now: Value) -> bool:
+    """Whether a kept plan tells everything that it would do now.
+
+    It may tell of more steps: what was still on its way when it was made needs no step any more.
+    """
     try:
-        declared = [(item["action"], item["kind"], item["name"]) for item in plan["changes"]]
-        steps = [
-            (gateway["name"], step["action"], step["object"], str(step["hash"]))
-            for gateway in plan["gateways"]
-            for step in gateway["steps"]
-        ]
-        return frozenset([*declared, *steps])
+        declared, steps = _contents(plan)
     except (KeyError, TypeError):
-        return None
+        return False
+    declared_now, steps_now = _contents(now)
+    return declared == declared_now and steps >= steps_now
+
+
+def _contents(plan: Value) -> tuple[frozenset[tuple[str, ...]], frozenset[tuple[str, ...]]]:
+    """What a plan changes of what is declared, and its steps on every gateway."""
+    declared = ((item["action"], item["kind"], item["name"]) for item in plan["changes"])
+    steps = (
+        (gateway["name"], step["action"], step["object"], str(step["hash"]))
+        for gateway in plan["gateways"]
+        for step in gateway["steps"]
+    )
+    return frozenset(declared), frozenset(steps)
 
 
 def options_of(plan: Value) -> dict[str, bool]:

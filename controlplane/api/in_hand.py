@@ -5,6 +5,7 @@ import hashlib
 from dataclasses import dataclass, field
 
 from controlplane.api.bodies import AnyRequest
+from controlplane.api.known import Name
 from controlplane.api.without_secrets import WithoutSecrets
 from controlplane.core.access import Principal
 from controlplane.core.spec import Document
@@ -12,7 +13,7 @@ from controlplane.reconciler.planned import Planned, PlanOptions
 
 FORGOTTEN_AFTER_S = 600.0
 
-_Name = tuple[str, bytes, PlanOptions, str]
+_Call = tuple[str, bytes, PlanOptions, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,7 @@ class PlanInHand:
 
     document: Document = field(repr=False)
     plan: Planned
+    name: Name
 
 
 class PlansInHand:
@@ -30,19 +32,19 @@ class PlansInHand:
     """
 
     def __init__(self) -> None:
-        self._kept: tuple[_Name, WithoutSecrets, Planned] | None = None
+        self._kept: tuple[_Call, WithoutSecrets, Planned, Name] | None = None
         self._forgetting: asyncio.TimerHandle | None = None
 
     def keep(
-        self, caller: Principal, body: bytes, document: Document, plan: Planned, fingerprint: str
+        self, caller: Principal, body: bytes, fingerprint: str, document: Document, plan: Planned, name: Name
     ) -> None:
         """Hold a plan that changes something for its caller, who asked with this body."""
         if plan.refusals or not plan.wanted.changes or caller.reach is not None:
             return
         self._forget()
         key = _key(body)
-        name = _name(caller, key, plan.options, fingerprint)
-        self._kept = (name, WithoutSecrets.of(document, key), plan.to_be_agreed_to())
+        call = _call(caller, key, plan.options, fingerprint)
+        self._kept = (call, WithoutSecrets.of(document, key), plan.to_be_agreed_to(), name)
         self._forgetting = asyncio.get_running_loop().call_later(FORGOTTEN_AFTER_S, self._forget)
 
     def take(
@@ -50,11 +52,11 @@ class PlansInHand:
     ) -> PlanInHand | None:
         """The plan that its caller agrees to with the same body; it is not held any longer."""
         key = _key(body)
-        if self._kept is None or self._kept[0] != _name(caller, key, options, fingerprint):
+        if self._kept is None or self._kept[0] != _call(caller, key, options, fingerprint):
             return None
-        _, held, plan = self._kept
+        _, held, plan, name = self._kept
         self._forget()
-        return PlanInHand(held.opened(key), plan)
+        return PlanInHand(held.opened(key), plan, name)
 
     def _forget(self) -> None:
         self._kept = None
@@ -68,7 +70,7 @@ def _key(body: bytes) -> bytes:
     return hashlib.sha256(body).digest()
 
 
-def _name(caller: Principal, key: bytes, options: PlanOptions, fingerprint: str) -> _Name:
+def _call(caller: Principal, key: bytes, options: PlanOptions, fingerprint: str) -> _Call:
     return f"{caller.account or caller.name}", hashlib.sha256(key).digest(), options, fingerprint
 
 

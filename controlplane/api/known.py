@@ -1,4 +1,4 @@
-"""Declarations that were planned here to nothing: asked about again, they need not be sent again.
+"""Declarations that were planned here to nothing, or applied: asked about again, they need not be sent again.
 
 Whoever sends a declaration may name it by a digest of their own choice: `ctl` takes one of its files and of
 what their references stand for. While nothing else is declared, the digest goes on meaning the same.
@@ -18,6 +18,7 @@ from controlplane.api.views import reply
 from controlplane.core.access import Permission, Principal
 from controlplane.errors import InvalidRequest, NotFound, Problem
 from controlplane.reconciler.planned import Planned, PlanOptions
+from controlplane.store.records import Applied
 
 DIGEST_HEADER = "sluice-digest"
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -37,17 +38,42 @@ class Known:
     """Its keyed digest, as plans show it."""
 
 
+@dataclass(frozen=True, slots=True)
+class Name:
+    """What a declaration is called: by its caller, and in plans."""
+
+    digest: str
+    document: str
+
+    @property
+    def usable(self) -> bool:
+        return _DIGEST.fullmatch(self.digest) is not None
+
+
 @dataclass
 class KnownDeclarations:
     """The last of them, in this replica. Each caller is believed about their own digests alone."""
 
     _kept: OrderedDict[_Key, Known] = field(default_factory=OrderedDict)
 
-    def keep(self, caller: Principal, digest: str, made: Planned, document: str) -> None:
+    def keep(self, caller: Principal, name: Name, made: Planned) -> None:
         """Remember a plan that had nothing to change."""
-        changeless = not (made.wanted.changes or made.refusals or made.wanted.protected)
-        if changeless and caller.reach is None and _DIGEST.fullmatch(digest):
-            self._kept[_key(caller, digest, made.options)] = Known(made.revision, made.source, document)
+        if not made.wanted.changes:
+            self._keep(caller, name, made, made.revision)
+
+    def keep_applied(self, caller: Principal, name: Name, made: Planned, applied: Applied) -> None:
+        """Remember what a plan was carried out for: as of that revision there is nothing to change.
+
+        Not where keys or gateways were declared, which may come out otherwise than they are written.
+        """
+        if not (applied.keys or made.wanted.gateways):
+            self._keep(caller, name, made, applied.revision)
+
+    def _keep(self, caller: Principal, name: Name, made: Planned, revision: int) -> None:
+        calm = not (made.refusals or made.wanted.protected)
+        if calm and caller.reach is None and name.usable:
+            known = Known(revision, made.source, name.document)
+            self._kept[_key(caller, name.digest, made.options)] = known
             while len(self._kept) > _MOST:
                 self._kept.popitem(last=False)
 

@@ -11,7 +11,7 @@ from controlplane.api.accepting import accepted_document
 from controlplane.api.access import author_of, must, needs, principal_of
 from controlplane.api.bodies import LARGEST_DOCUMENT, AnyRequest, parse_object, read_body, read_json
 from controlplane.api.in_hand import in_hand
-from controlplane.api.known import DIGEST_HEADER, known_of, plan_known
+from controlplane.api.known import DIGEST_HEADER, Name, known_of, plan_known
 from controlplane.api.plan_views import plan_view
 from controlplane.api.planning import FLAGS, options_of, planner_of
 from controlplane.api.queries import flag, only
@@ -44,9 +44,9 @@ async def plan(request: AnyRequest) -> Response[bytes]:
     body = await read_body(request, largest=LARGEST_DOCUMENT)
     document, values = await _document(request, body)
     made, view = await _planned(request, document, values, options)
-    in_hand(request).keep(principal_of(request), body, document, made, view["fingerprint"])
-    if digest := request.headers.get(DIGEST_HEADER):
-        known_of(request).keep(principal_of(request), digest, made, view["document"])
+    name = Name(request.headers.get(DIGEST_HEADER, ""), view["document"])
+    in_hand(request).keep(principal_of(request), body, view["fingerprint"], document, made, name)
+    known_of(request).keep(principal_of(request), name, made)
     return reply(view)
 
 
@@ -86,29 +86,31 @@ async def apply(request: AnyRequest) -> Response[bytes]:
     dry_run = flag(values.get("dry_run", "false"), "dry_run")
     body = await read_body(request, largest=LARGEST_DOCUMENT)
     options = options_of(request, "dry_run", "fingerprint")
-    document, planned = await _agreed(request, body, options, values.get("fingerprint"))
+    document, planned, name = await _agreed(request, body, options, values.get("fingerprint"))
     applied = await _apply(request, document, planned, dry_run=dry_run)
+    if planned is not None and name is not None and not dry_run:
+        known_of(request).keep_applied(principal_of(request), name, planned, applied)
     service_of(request).wake()
     return applied_reply(applied)
 
 
 async def _agreed(
     request: AnyRequest, body: bytes, options: PlanOptions, fingerprint: str | None
-) -> tuple[Document, Planned | None]:
-    """The document, and the plan that was agreed to: the one that was shown, as long as it stands.
+) -> tuple[Document, Planned | None, Name | None]:
+    """The document and the plan that was agreed to: the one that was shown, while it stands, with its name.
 
     Raises PreconditionFailed when the plan would be another one now.
     """
     if fingerprint is not None:
         shown = in_hand(request).take(principal_of(request), body, options, fingerprint)
         if shown is not None and await planner_of(request).stands(shown.plan):
-            return shown.document, shown.plan
+            return shown.document, shown.plan, shown.name
     document, values = await _document(request, body)
     if fingerprint is None and not options.prune:
-        return document, None
+        return document, None, None
     planned, view = await _planned(request, document, values, options)
     agreed(view, fingerprint)
-    return document, planned
+    return document, planned, None
 
 
 async def _apply(

@@ -37,11 +37,29 @@ async def planned(ctl: Ctl, *options: str, ends: ExitCode = ExitCode.OK) -> dict
     return plan
 
 
+async def test_what_was_applied_is_known(ctl: Ctl, file: File, read: list[str]) -> None:
+    options = file.write(declared())
+    await ctl("apply", *options, "--yes")
+    read.clear()
+    plan = await planned(ctl, *options)
+    assert (read, plan["changes"]) == ([], [])
+
+
+async def test_a_key_that_was_made_up_is_looked_at_once_more(ctl: Ctl, file: File, read: list[str]) -> None:
+    options = file.write(declared(keys=[{"name": "web", "queues": ["support"]}]))
+    code, _, err = await ctl("apply", *options, "--yes", "--keys-out", str(file.path.parent / "keys"))
+    assert code == ExitCode.OK, err
+    read.clear()
+    await planned(ctl, *options)
+    assert len(read) == 1
+
+
 async def test_the_second_plan_of_what_changed_nothing_reads_no_yaml(
     ctl: Ctl, file: File, read: list[str]
 ) -> None:
     options = file.write(declared())
     await ctl("apply", *options, "--yes")
+    file.path.write_text(file.path.read_text() + "\n# the same in other words\n")
     read.clear()
     first = await planned(ctl, *options)
     assert len(read) == 1

@@ -208,7 +208,7 @@ async def test_a_kept_plan_that_somebody_edited_is_refused(
     (gateway,) = made["gateways"]
     for edited in (
         {"changes": made["changes"][1:]},
-        {"gateways": [{**gateway, "steps": gateway["steps"][1:]}]},
+        {"gateways": [{**gateway, "steps": gateway["steps"][:-1]}]},
         {"gateways": [{**gateway, "steps": None}]},
     ):
         kept.write_text(json.dumps({**made, **edited}))

@@ -39,8 +39,8 @@ def test_another_text_value_file_or_option_is_another_name(file: Path, tmp_path:
 
 def test_a_name_stands_for_what_it_has_seen_alone(file: Path) -> None:
     found = name(file, KEY="sk-1")
-    assert found.stands_for({"${env:KEY}"})
-    assert not found.stands_for({"${env:KEY}", "${env:HIDDEN}"})
+    assert found.of({"${env:KEY}"}) == found.digest
+    assert found.of({"${env:KEY}", "${env:HIDDEN}"}) is None
 
 
 def test_what_cannot_be_read_twice_or_at_all_has_no_name(tmp_path: Path) -> None:
