@@ -8,7 +8,7 @@ from controlplane.core.diff import LiveObject
 from controlplane.core.objects import Body, GatewayObject, ObjectKey
 
 IN_FLIGHT = 8
-"""Requests at once. More make an APISIX slower, not faster."""
+"""Requests at once, to a gateway of which nothing is known."""
 
 MOST_IN_FLIGHT = 64
 """Writes at once to a gateway that turns out to be faster with more."""

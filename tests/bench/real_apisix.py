@@ -13,7 +13,7 @@ from controlplane.gateway.client import AdminClient
 from tests.bench.plan import SECRETS, Target, document, measured
 from tests.fixtures.specs import compiled
 
-CONCURRENCIES = (1, 4, 8, 16, 32)
+CONCURRENCIES = (1, 4, 8, 16, 32, 64)
 _TO_DELETE = 8
 
 Objects = Sequence[tuple[ObjectKey, Body]]
