@@ -19,6 +19,7 @@ class Site:
 
     labels: Labels
     abilities: Abilities = OURS
+    name: str = ""
 
 
 def selects(queue: QueueSpec, labels: Labels) -> bool:
@@ -45,14 +46,36 @@ def able_anywhere(sites: Iterable[Site]) -> Abilities:
 
 def unenforced(desired: DesiredState, queues: Iterable[str], sites: Sequence[Site]) -> tuple[Problem, ...]:
     """What no gateway that serves a queue would enforce; fields are named from the document's top."""
-    by_abilities: dict[Abilities, list[str]] = {}
+    served: dict[tuple[int, ...], list[str]] = {}
     for name in queues:
-        by_abilities.setdefault(able(desired.queues[name].spec, sites), []).append(name)
-    if not by_abilities:
-        by_abilities[able_anywhere(sites)] = []
-    found = [unenforceable(desired, names, each) for each, names in by_abilities.items()]
+        spec = desired.queues[name].spec
+        where = tuple(place for place, site in enumerate(sites) if selects(spec, site.labels))
+        served.setdefault(where, []).append(name)
+    if not served:
+        served[tuple(range(len(sites)))] = []
+    found = [
+        _unenforced_at(desired, names, [sites[each] for each in where]) for where, names in served.items()
+    ]
     # What stands against limits above queues is found with every group.
     return tuple(dict.fromkeys(item for problems in found for item in problems))
+
+
+def _unenforced_at(
+    desired: DesiredState, queues: Sequence[str], sites: Sequence[Site]
+) -> tuple[Problem, ...]:
+    """The same of queues that all of these serve. They are named where another gateway would enforce it."""
+    found = unenforceable(desired, queues, able_anywhere(sites))
+    if not found or not sites:
+        return found
+    anywhere = set(unenforceable(desired, queues, OURS))
+    names = ", ".join(sorted(site.name for site in sites))
+    where = f"gateway {names}" if len(sites) == 1 else f"the gateways {names}"
+    return tuple(
+        Problem(item.field, f"cannot be enforced on {where}: {item.message}", item.remedy)
+        if item.field.startswith("queues.") and item not in anywhere
+        else item
+        for item in found
+    )
 
 
 def served_nowhere(desired: DesiredState, sites: Sequence[Site]) -> dict[str, str]:

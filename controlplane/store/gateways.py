@@ -14,10 +14,10 @@ SETTINGS = "sluice"
 async def known_sites(connection: Connection) -> Sequence[Site]:
     """Every enabled gateway. One that has not been asked yet may be able to do anything."""
     found = await connection.fetch(
-        "SELECT g.labels, s.plugins FROM gateway g LEFT JOIN gateway_state s ON s.gateway_id = g.id "
+        "SELECT g.name, g.labels, s.plugins FROM gateway g LEFT JOIN gateway_state s ON s.gateway_id = g.id "
         "WHERE coalesce((g.spec->>'enabled')::boolean, true)"
     )
-    return [Site(record["labels"], _abilities(record["plugins"])) for record in found]
+    return [Site(record["labels"], _abilities(record["plugins"]), record["name"]) for record in found]
 
 
 async def abilities_of(connection: Connection, gateway: UUID) -> Abilities:

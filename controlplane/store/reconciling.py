@@ -64,7 +64,7 @@ class GatewayRecord:
 
     @property
     def site(self) -> Site:
-        return Site(self.labels, self.abilities)
+        return Site(self.labels, self.abilities, self.name)
 
     @property
     def address(self) -> tuple[GatewayKind, str, str | None]:

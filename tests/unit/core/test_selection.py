@@ -54,9 +54,25 @@ def test_a_state_that_a_gateway_serves_whole_is_that_state() -> None:
 
 def test_a_limit_must_be_enforced_by_a_gateway_that_serves_the_queue() -> None:
     buckets = state(limits=BUCKET)
-    (problem,) = unenforced(buckets, buckets.queues, [Site(EU, STOCK), Site(US, OURS)])
+    (problem,) = unenforced(buckets, buckets.queues, [Site(EU, STOCK, "paris"), Site(US, OURS, "ohio")])
     assert problem.field.startswith("queues.eu.limits[0]")
+    assert problem.message.startswith("cannot be enforced on gateway paris: ")
     assert not unenforced(buckets, buckets.queues, [Site(EU, OURS), Site(US, STOCK)])
+
+
+def test_every_gateway_that_serves_a_queue_and_cannot_hold_its_limit_is_named() -> None:
+    buckets = state(limits=BUCKET)
+    sites = [Site(EU, STOCK, "rome"), Site(EU, STOCK, "paris"), Site(US, STOCK, "ohio")]
+    messages = [problem.message for problem in unenforced(buckets, ["eu"], sites)]
+    assert [message.partition(": ")[0] for message in messages] == [
+        "cannot be enforced on the gateways paris, rome"
+    ]
+
+
+def test_what_no_gateway_would_hold_blames_none() -> None:
+    dear = state(limits=({"usd": 5, "per": "1h"},))
+    (problem,) = unenforced(dear, ["eu"], [Site(EU, OURS, "paris")])
+    assert "paris" not in problem.message
 
 
 def test_nothing_stands_against_a_queue_before_there_is_a_gateway_for_it() -> None:
