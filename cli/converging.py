@@ -8,7 +8,7 @@ from cli.service import Json, Service
 from controlplane.clock import Clock
 
 POLL_S = 0.05
-LONGEST_POLL_S = 1.0
+LONGEST_POLL_S = 0.25
 ENFORCING = ("converged", "drifted")
 """Drift that is only reported is no reason to wait: what was declared is enforced beside it."""
 

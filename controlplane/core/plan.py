@@ -148,8 +148,8 @@ def without_drift(plan: Plan, applied: Mapping[ObjectKey, str]) -> tuple[Plan, t
 def ordered(steps: Iterable[Step]) -> tuple[Step, ...]:
     """Writes with parents first, then deletes with parents last."""
 
-    def place(step: Step) -> tuple[int, int, ObjectKey]:
+    def place(step: Step) -> tuple[int, int, str]:
         rank = step.key.kind.rank
-        return (1, -rank, step.key) if step.action is Action.DELETE else (0, rank, step.key)
+        return (1, -rank, step.key.id) if step.action is Action.DELETE else (0, rank, step.key.id)
 
     return tuple(sorted(steps, key=place))

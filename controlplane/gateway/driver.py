@@ -11,7 +11,7 @@ IN_FLIGHT = 8
 """Requests at once, to a gateway of which nothing is known."""
 
 MOST_IN_FLIGHT = 64
-"""Writes at once to a gateway that turns out to be faster with more."""
+"""Writes at once to a gateway that answers them soon."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from controlplane.core.objects import GatewayObject, ObjectKey, resolve, resolve
 from controlplane.core.plan import Action, Plan, Step
 from controlplane.core.secrets import MASK
 from controlplane.errors import GatewayRefused, GatewayUnavailable, SluiceError
-from controlplane.gateway.driver import IN_FLIGHT, AtOnce, ByObject, Gateway, Writable, Write
+from controlplane.gateway.driver import IN_FLIGHT, MOST_IN_FLIGHT, AtOnce, ByObject, Gateway, Writable, Write
 from controlplane.reconciler.pace import Pace
 
 _GIVE_UP_AFTER = IN_FLIGHT
@@ -42,21 +42,21 @@ async def apply(plan: Plan, gateway: Writable, secrets: Mapping[str, str]) -> As
     A gateway that takes everything at once gives them at once, others some hundred of a rank at a time.
     `secrets` has the text of every secret that the plan's objects name.
     """
-    held_up = _HeldUp(secrets, await _broken(plan, gateway))
+    held_up = _HeldUp(secrets)
     if isinstance(gateway, AtOnce):
+        held_up.broken(await _broken(plan.steps, gateway))
         yield await _at_once(plan.steps, gateway, held_up)
         return
-    pace = Pace()
-    applier = _Applier(gateway, held_up, pace)
+    applier = _Applier(gateway, held_up, Pace())
     for _, rank in groupby(plan.steps, key=lambda step: (step.action is Action.DELETE, step.key.kind)):
-        while part := list(islice(rank, pace.part(_KEPT_TOGETHER))):
+        while part := list(islice(rank, _KEPT_TOGETHER)):
             yield await applier.run(part)
 
 
-async def _broken(plan: Plan, gateway: Gateway) -> Mapping[ObjectKey, str]:
+async def _broken(steps: Iterable[Step], gateway: Gateway) -> Mapping[ObjectKey, str]:
     """Objects that the gateway's own schema would refuse: they are not sent."""
     try:
-        return await gateway.check(step.wanted for step in plan.steps if step.wanted)
+        return await gateway.check(step.wanted for step in steps if step.wanted)
     except GatewayUnavailable:
         return {}  # the writes will say the same, object by object
 
@@ -64,10 +64,14 @@ async def _broken(plan: Plan, gateway: Gateway) -> Mapping[ObjectKey, str]:
 class _HeldUp:
     """Why a step is not to be sent at all, and what must not be seen of its failure."""
 
-    def __init__(self, secrets: Mapping[str, str], broken: Mapping[ObjectKey, str]) -> None:
+    def __init__(self, secrets: Mapping[str, str]) -> None:
         self._secrets = secrets
-        self._broken = broken
+        self._broken: dict[ObjectKey, str] = {}
         self._failed: set[ObjectKey] = set()
+
+    def broken(self, broken: Mapping[ObjectKey, str]) -> None:
+        """These are not as the gateway wants them."""
+        self._broken.update(broken)
 
     def reason(self, step: Step) -> str | None:
         if broken := self._broken.get(step.key):
@@ -128,20 +132,25 @@ class _Applier:
         self._lost_in_a_row = 0
 
     async def run(self, steps: Sequence[Step]) -> list[Result]:
-        """Carry out steps that do not need one another, a few at once."""
+        """Carry out steps that do not need one another, at the gateway's pace."""
+        if not self._gone:
+            self._held_up.broken(await _broken(steps, self._gateway))
         left = iter(steps)
 
         async def work_on() -> list[Result]:
             return [await self._one(step) for step in left]
 
-        with self._pace.measured(len(steps)) as at_once:
-            done = await asyncio.gather(*(work_on() for _ in range(min(at_once, len(steps)))))
+        done = await asyncio.gather(*(work_on() for _ in range(min(MOST_IN_FLIGHT, len(steps)))))
         results = [result for each in done for result in each]
         self._held_up.failed(result.step.key for result in results if not result.ok)
         return results
 
+    @property
+    def _gone(self) -> bool:
+        return self._lost_in_a_row >= _GIVE_UP_AFTER
+
     async def _one(self, step: Step) -> Result:
-        if self._lost_in_a_row >= _GIVE_UP_AFTER:
+        if self._gone:
             gone = "not tried: the gateway cannot be reached"
             return Result(step, gone, sent=False, unreachable=True)
         if reason := self._held_up.reason(step):
@@ -160,7 +169,8 @@ class _Applier:
         return Result(step)
 
     async def _send(self, step: Step) -> None:
-        if step.wanted is None:
-            await self._gateway.delete(step.key)
-        else:
-            await self._gateway.write(step.key, self._held_up.text(step.wanted))
+        async with self._pace.turn():
+            if step.wanted is None:
+                await self._gateway.delete(step.key)
+            else:
+                await self._gateway.write(step.key, self._held_up.text(step.wanted))

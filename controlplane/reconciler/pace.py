@@ -1,62 +1,57 @@
-"""How many writes at once: more for as long as that is faster."""
+"""How many writes at once: as many as are answered soon."""
 
-import math
+import asyncio
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 
 from controlplane.gateway.driver import IN_FLIGHT, MOST_IN_FLIGHT
 
-_TELLING = 100
-"""The time of fewer writes says little about a gateway."""
-
-_WORTH_IT = 1.15
-
-_UNTIL_NEXT_TRY = 1000
-"""So many writes after more at once were no faster, it may have been something else that held them up."""
+SOON_S = 0.25
+LATE_S = 1.0
 
 
 class Pace:
-    """Tries twice as many at once, and stays with that where the gateway then takes clearly more a second.
+    """Twice as many at once for as long as answers come soon, and half as many where they come late.
 
-    A gateway that works at one write after another is not made faster by more that wait in it.
+    How many a gateway takes in a second would be no measure: that differs from one kind of object to the
+    next, and from one moment to the next. The more is asked of a gateway at once, the more it takes, up to
+    what its cores can do; to one that is slow, writes must not go that give up while they wait for others.
     """
 
     def __init__(self, now: Callable[[], float] = time.perf_counter) -> None:
         self._now = now
-        self._at_once = IN_FLIGHT
-        self._rate_before = 0.0
-        """What half as many at once achieved."""
-        self._doubted = False
-        self._until_try = 0.0
+        self.at_once = IN_FLIGHT
+        self._turns = asyncio.Semaphore(IN_FLIGHT)
+        self._too_many = 0
+        self._answers = 0
+        self._waited_s = 0.0
 
-    def part(self, most: int) -> int:
-        """How many writes to make until the next look at their time."""
-        return most if self._until_try > 0 else min(most, _TELLING)
-
-    @contextmanager
-    def measured(self, writes: int) -> Iterator[int]:
-        """So many at once; inside, the writes are made."""
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """Wait until one more may be made; inside, it is."""
+        await self._turns.acquire()
         began = self._now()
-        yield self._at_once
-        if writes >= _TELLING:
-            self._judge(writes / max(self._now() - began, 1e-9))
-        self._until_try = max(0.0, self._until_try - writes)
+        try:
+            yield
+        finally:
+            self._answered(self._now() - began)
+            if self._too_many:
+                self._too_many -= 1
+            else:
+                self._turns.release()
 
-    def _judge(self, rate: float) -> None:
-        if self._until_try > 0:
+    def _answered(self, after_s: float) -> None:
+        self._answers += 1
+        self._waited_s += after_s
+        if self._answers < self.at_once:
             return
-        faster = rate >= self._rate_before * _WORTH_IT
-        if faster and self._at_once < MOST_IN_FLIGHT:
-            self._rate_before, self._doubted = rate, False
-            self._at_once *= 2
-        elif faster:
-            self._try_again_after(math.inf)
-        elif self._doubted:
-            self._at_once //= 2
-            self._try_again_after(_UNTIL_NEXT_TRY)
-        else:
-            self._doubted = True  # once proves nothing, for something else may have held it up
-
-    def _try_again_after(self, writes: float) -> None:
-        self._rate_before, self._doubted, self._until_try = 0.0, False, writes
+        mean_s = self._waited_s / self._answers
+        if mean_s <= SOON_S and self.at_once < MOST_IN_FLIGHT:
+            for _ in range(self.at_once):
+                self._turns.release()
+            self.at_once *= 2
+        elif mean_s >= LATE_S and self.at_once > 1:
+            self.at_once //= 2
+            self._too_many += self.at_once
+        self._answers, self._waited_s = 0, 0.0

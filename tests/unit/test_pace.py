@@ -1,54 +1,76 @@
 """How many writes are made at once."""
 
+import asyncio
+
 from controlplane.gateway.driver import IN_FLIGHT, MOST_IN_FLIGHT
-from controlplane.reconciler.pace import Pace
+from controlplane.reconciler.pace import LATE_S, SOON_S, Pace
 
 
 class Gateway:
-    """Takes so many writes a second, by how many are made at once."""
+    """Answers every write after so long, and notes how many wait for their answer at most."""
 
-    def __init__(self, rates: dict[int, float]) -> None:
-        self._rates = rates
+    def __init__(self, answer_s: float) -> None:
+        self.answer_s = answer_s
         self._now = 0.0
         self.pace = Pace(lambda: self._now)
+        self._waiting = 0
 
-    def take(self, writes: int, held_up_s: float = 0.0) -> int:
-        with self.pace.measured(writes) as at_once:
-            self._now += writes / self._rates[at_once] + held_up_s
-        return at_once
+    async def take(self, writes: int) -> int:
+        self._most = 0
+        await asyncio.gather(*(self._write() for _ in range(writes)))
+        return self._most
 
+    async def _write(self) -> None:
+        async with self.pace.turn():
+            self._waiting += 1
+            self._most = max(self._most, self._waiting)
+            if self._waiting == 1:
+                asyncio.get_running_loop().call_soon(self._advance)
+            began = self._now
+            while self._now < began + self.answer_s:
+                await asyncio.sleep(0)
+            self._waiting -= 1
 
-def test_a_gateway_that_takes_more_at_once_is_given_more_up_to_the_most() -> None:
-    gateway = Gateway({8: 1000, 16: 2000, 32: 3000, 64: 4000})
-    assert [gateway.take(100) for _ in range(5)] == [IN_FLIGHT, 16, 32, MOST_IN_FLIGHT, 64]
-
-
-def test_a_gateway_that_takes_no_more_at_once_is_left_at_what_it_takes() -> None:
-    gateway = Gateway({8: 700, 16: 720})
-    assert [gateway.take(100) for _ in range(5)] == [8, 16, 16, 8, 8]
-
-
-def test_more_at_once_is_tried_again_some_time_later() -> None:
-    gateway = Gateway({8: 700, 16: 720, 32: 2000})
-    assert [gateway.take(100) for _ in range(3)] == [8, 16, 16]
-    assert [gateway.take(500) for _ in range(2)] == [8, 8]
-    assert [gateway.take(100) for _ in range(3)] == [8, 16, 16]
+    def _advance(self) -> None:
+        self._now += self.answer_s
 
 
-def test_something_that_holds_up_one_part_says_nothing_about_the_gateway() -> None:
-    gateway = Gateway({8: 1000, 16: 2000, 32: 3000})
-    assert [gateway.take(100, held_up_s=held_up_s) for held_up_s in (0, 2, 0, 0)] == [8, 16, 16, 32]
+async def test_a_gateway_that_answers_soon_is_given_more_up_to_the_most() -> None:
+    gateway = Gateway(SOON_S)
+    assert [await gateway.take(writes) for writes in (IN_FLIGHT, 16, 32, 64, 1000)] == [8, 16, 32, 64, 64]
+    assert gateway.pace.at_once == MOST_IN_FLIGHT
 
 
-def test_a_few_writes_say_nothing_about_a_gateway() -> None:
-    gateway = Gateway({8: 1000, 16: 2000})
-    assert [gateway.take(10) for _ in range(3)] == [8, 8, 8]
+async def test_a_gateway_that_does_not_is_given_no_more() -> None:
+    gateway = Gateway((SOON_S + LATE_S) / 2)
+    assert [await gateway.take(500) for _ in range(2)] == [IN_FLIGHT, IN_FLIGHT]
 
 
-def test_the_parts_are_small_until_the_pace_is_known() -> None:
-    gateway = Gateway({8: 700, 16: 720})
-    sizes = []
-    for _ in range(5):
-        sizes.append(gateway.pace.part(500))
-        gateway.take(sizes[-1])
-    assert sizes == [100, 100, 100, 500, 500]
+async def test_a_gateway_that_answers_late_is_given_less_and_never_nothing() -> None:
+    gateway = Gateway(LATE_S)
+    assert [await gateway.take(writes) for writes in (8, 4, 2, 100)] == [8, 4, 2, 1]
+
+
+async def test_a_gateway_that_recovers_is_given_more_again() -> None:
+    gateway = Gateway(LATE_S)
+    assert await gateway.take(8) == 8
+    gateway.answer_s = SOON_S
+    assert [await gateway.take(writes) for writes in (4, 8, 16)] == [4, 8, 16]
+
+
+async def test_a_few_writes_say_nothing_about_a_gateway() -> None:
+    gateway = Gateway(SOON_S)
+    assert [await gateway.take(3) for _ in range(2)] == [3, 3]
+    assert gateway.pace.at_once == IN_FLIGHT
+
+
+async def test_a_write_that_fails_or_is_given_up_gives_its_turn_back() -> None:
+    pace = Pace()
+
+    async def fail() -> None:
+        async with pace.turn():
+            raise ConnectionError
+
+    async with asyncio.timeout(10):
+        failed = await asyncio.gather(*(fail() for _ in range(200)), return_exceptions=True)
+    assert [type(each) for each in failed] == [ConnectionError] * 200
