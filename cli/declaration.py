@@ -101,20 +101,19 @@ def _merged(parts: Sequence[Part]) -> dict[str, Any]:
 
 def _clashes(parts: Iterable[Part]) -> Iterator[Problem]:
     """What is declared twice, with both places."""
-    first: dict[tuple[str, str], Place] = {}
-    source: tuple[str, Place] | None = None
+    first: dict[tuple[str, str], tuple[Part, int]] = {}
+    source: tuple[str, Part] | None = None
     for part in parts:
         owner = part.data.get("source")
         if isinstance(owner, str) and owner:
-            place = part.place("source")
             if source is not None and source[0] != owner:
-                message = f"is {owner!r} here and {source[0]!r} at {source[1]}"
-                yield placed(Problem("source", message, "apply the files of each source alone"), place)
-            source = source or (owner, place)
+                message = f"is {owner!r} here and {source[0]!r} at {source[1].place('source')}"
+                problem = Problem("source", message, "apply the files of each source alone")
+                yield placed(problem, part.place("source"))
+            source = source or (owner, part)
         for kind, index, name in part.names():
-            if (kind, name) in first:
-                place = part.place(kind, index, "name")
-                message = f"is declared here and at {first[kind, name]}"
-                yield placed(Problem(f"{kind}.{name}", message, "keep one of the two"), place)
-            else:
-                first[kind, name] = part.place(kind, index, "name")
+            earlier, number = first.setdefault((kind, name), (part, index))
+            if (earlier, number) != (part, index):
+                message = f"is declared here and at {earlier.place(kind, number, 'name')}"
+                problem = Problem(f"{kind}.{name}", message, "keep one of the two")
+                yield placed(problem, part.place(kind, index, "name"))

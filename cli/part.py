@@ -4,14 +4,15 @@ The grammar is not known here, as its models take long to import: `cli.grammar` 
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
+from cli.json_text import json_values
 from cli.references import References, UnresolvedReference, has_reference, references_in
 from cli.sources import Source
-from cli.yaml_nodes import Loc, Mark, Position, Reader, YamlProblem
+from cli.yaml_nodes import Loc, Mark, Position, Reader, YamlProblem, marks_of
 from controlplane.core.field_paths import NAMED, field_path
 from controlplane.core.redact import redacted
 from controlplane.core.secrets import MASK, is_gateway_reference
@@ -56,8 +57,8 @@ class Part:
     """What it is by the grammar, once that has been looked at and found nothing wrong."""
     known: "BaseModel | None" = field(repr=False, default=None)
     """The document, and where it has mistakes, what can be known of it."""
-    marks: Mapping[Loc, Mark] = field(repr=False, default_factory=dict)
-    """Where each value stands."""
+    find_marks: Callable[[], Mapping[Loc, Mark]] = field(repr=False, default=dict)
+    """Looks where each value stands."""
     hidden: set[str] = field(repr=False, default_factory=set)
     """What references stand for, and secrets that are written out: never repeated in a message."""
     references: set[str] = field(default_factory=set)
@@ -65,6 +66,11 @@ class Part:
     problems: list[tuple[Position, Problem]] = field(default_factory=list)
     broken: set[Loc] = field(default_factory=set)
     """Where another value stands for one that could not be read, which is told already."""
+
+    @cached_property
+    def marks(self) -> Mapping[Loc, Mark]:
+        """Where each value stands."""
+        return self.find_marks()
 
     @cached_property
     def places(self) -> Mapping[str, Position]:
@@ -116,14 +122,31 @@ def enclosing(path: str) -> Iterator[str]:
 
 def read_part(source: Source, environ: Mapping[str, str], *, literal_secrets: bool) -> Part:
     """Read one file. What is wrong with it, as far as that is seen without the grammar, is in `problems`."""
-    part = Part(source.label)
-    reader = Reader(_Replacing(part, References(environ, source.folder), literal_secrets))
-    part.marks = reader.marks
+    references = References(environ, source.folder)
     try:
-        data = reader.read(source.text())
+        text = source.text()
     except InvalidSpec as error:
-        part.complain(Position(1, 1), Problem("", error.message, error.remedy or _MEND))
-        return part
+        problem = Problem("", error.message, error.remedy or _MEND)
+        return Part(source.label, problems=[(Position(1, 1), problem)])
+    part = _of_json(Part(source.label), text, references, literal_secrets=literal_secrets)
+    return part or _of_yaml(Part(source.label), text, references, literal_secrets=literal_secrets)
+
+
+def _of_json(part: Part, text: str, references: References, *, literal_secrets: bool) -> Part | None:
+    """The part, if its text is JSON without a mistake."""
+    data = json_values(text, _Replacing(part, references, literal_secrets))
+    if data is None or part.problems:
+        return None
+    part.data = data
+    part.find_marks = partial(marks_of, text)
+    return part
+
+
+def _of_yaml(part: Part, text: str, references: References, *, literal_secrets: bool) -> Part:
+    reader = Reader(_Replacing(part, references, literal_secrets))
+    part.find_marks = lambda: reader.marks
+    try:
+        data = reader.read(text)
     except YamlProblem as error:
         reader.problems.append(error)
         data = None
@@ -152,6 +175,8 @@ class _Replacing:
     literal_secrets: bool
 
     def __call__(self, loc: Loc, value: str, mark: Mark) -> str:
+        if "$" not in value and len(loc) != 3:
+            return value  # as most texts, of which there may be hundreds of thousands
         secret = len(loc) == 3 and loc[2] in _SECRETS.get(str(loc[0]), ())
         if secret and not self.literal_secrets and not _may_stand(value):
             self.part.complain(

@@ -5,7 +5,8 @@ error; aliases may not grow a file beyond measure.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -32,7 +33,7 @@ class Position:
 
     @classmethod
     def of(cls, mark: Mark) -> "Position":
-        return cls(mark.line + 1, mark.column + 1)
+        return cls(mark.line + 1, mark.column + 1) if mark else cls(1, 1)
 
 
 class YamlProblem(Exception):
@@ -186,3 +187,11 @@ class Reader:
             self._broken(loc, here, "is no number that can be read", "write a smaller one")
             return None
         return number
+
+
+def marks_of(text: str) -> Mapping[Loc, Mark]:
+    """Where each value of a text stands that has been read in another way; as far as YAML goes along."""
+    reader = Reader(lambda _, value, __: value)
+    with suppress(YamlProblem):
+        reader.read(text)
+    return reader.marks

@@ -1,0 +1,68 @@
+"""Declarations in JSON, as programs write them. It is YAML, too, and read several times as quickly as such.
+
+No place is known of what is read so: whoever has something to say against it reads the text as YAML.
+"""
+
+import json
+import re
+from collections.abc import Iterable
+from typing import Any, NoReturn
+
+from cli.yaml_nodes import DEEPEST, MOST_VALUES, Loc, Replace
+
+_OTHERWISE = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]|\\\\u[dD][89a-fA-F]")
+"""What YAML refuses or takes for the end of a line, and escapes of which JSON alone makes pairs."""
+
+
+class _AsYaml(ValueError):
+    """Something that YAML refuses or understands in another way."""
+
+
+def json_values(text: str, replace: Replace) -> dict[str, Any] | None:  # Any: what a file says
+    """What is declared, if YAML would read the same; None for any other text.
+
+    `replace` is asked about those texts alone that may have a reference or be a secret, and is told no mark.
+    """
+    if not text.lstrip().startswith("{") or _OTHERWISE.search(text):
+        return None
+    # There is one of these before each value but the first.
+    if text.count(",") + text.count("[") + text.count("{") >= MOST_VALUES:
+        return None
+    try:
+        values = json.loads(
+            text, object_pairs_hook=_each_name_once, parse_float=_plain, parse_constant=_no_number
+        )
+        _replace_texts(values, replace, ())
+    except (ValueError, RecursionError):
+        return None
+    return values if isinstance(values, dict) else None
+
+
+def _each_name_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    values = dict(pairs)
+    if len(values) != len(pairs):
+        raise _AsYaml
+    return values
+
+
+def _plain(number: str) -> float:
+    if "e" in number or "E" in number:
+        raise _AsYaml  # which is a text where it has no sign
+    return float(number)
+
+
+def _no_number(name: str) -> NoReturn:
+    raise _AsYaml
+
+
+def _replace_texts(values: dict[str, Any] | list[Any], replace: Replace, loc: Loc) -> None:
+    if len(loc) >= DEEPEST and values:
+        raise _AsYaml
+    items: Iterable[tuple[Any, Any]] = values.items() if isinstance(values, dict) else enumerate(values)
+    for name, value in items:
+        kind = type(value)
+        if kind is str:
+            if "$" in value or len(loc) == 2:
+                values[name] = replace((*loc, name), value, None)
+        elif kind is dict or kind is list:
+            _replace_texts(value, replace, (*loc, name))
