@@ -2,6 +2,8 @@
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -78,7 +80,7 @@ def apply(
     """
     from cli.known import named
     from cli.planning import kept
-    from cli.results import interrupted, show_results
+    from cli.results import show_results
     from cli.service import connected
 
     agreed_plan = kept(plan) if plan else None
@@ -94,20 +96,32 @@ def apply(
     name = named(files, os.environ, literal_secrets=allow_literal_secrets)
     declaration = read(files, literal_secrets=allow_literal_secrets)
     digest = name.of(declaration.references) if name else None
+    as_value = output is ResultOutput.JSON
     with connected(settings()) as service:
-        if agreed_plan:
-            made = _same_plan(service, declaration, agreed_plan, digest)
-        else:
-            made = _planned(service, declaration, options, digest)
-        as_value = output is ResultOutput.JSON
-        keys_file = _keys_file(made, declaration, keys_out, shown=sys.stdout.isatty() and not as_value)
-        if made["changes"] or made["summary"]["writes"]:
-            agreed("Apply this?", yes=yes)
-        try:
+        done = None
+        if yes and agreed_plan is None and not declaration.makes_up_keys():
+            done = _at_once(service, declaration, options, digest)
+        if done is None:
+            if agreed_plan:
+                made = _same_plan(service, declaration, agreed_plan, digest)
+            else:
+                made = _planned(service, declaration, options, digest)
+            keys_file = _keys_file(made, declaration, keys_out, shown=sys.stdout.isatty() and not as_value)
+            if made["changes"] or made["summary"]["writes"]:
+                agreed("Apply this?", yes=yes)
             done = _apply(service, declaration, made, keys_file, again=yes and agreed_plan is None)
-        except KeyboardInterrupt:
-            return interrupted("what was sent may be stored")
-        return show_results(service, done, made, timeout, as_value=as_value)
+        return show_results(service, done, done["plan"], timeout, as_value=as_value)
+
+
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """From here on an interruption leaves something behind."""
+    from cli.results import interrupted
+
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise typer.Exit(interrupted("what was sent may be stored")) from None
 
 
 def _file(given: list[str] | None, plan: Value | None) -> list[str]:
@@ -118,19 +132,43 @@ def _file(given: list[str] | None, plan: Value | None) -> list[str]:
     raise typer.BadParameter("-f says which file to apply")
 
 
+def _at_once(
+    service: "Service", declaration: "Declaration", options: dict[str, bool], digest: str | None
+) -> "Json | None":
+    """Agreed to beforehand, whatever the plan is; None where it is refused, and has to be looked at."""
+    from cli.planning import led_back
+    from cli.service import ServiceRefused
+
+    with _stoppable(), led_back(declaration):
+        try:
+            done = service.plan_and_apply(declaration.data, options, digest)
+        except ServiceRefused as error:
+            if error.status == 412:
+                return None
+            raise
+    _show(done["plan"])
+    _say_done(done)
+    return done
+
+
 def _planned(
     service: "Service", declaration: "Declaration", options: dict[str, bool], digest: str | None
 ) -> Value:
     """The plan, shown; a plan that is refused ends the command."""
-    from cli.plan_text import nothing_to_do, plan_text
     from cli.planning import plan_of
 
     made = plan_of(service, declaration, options, digest)
-    if not nothing_to_do(made) or made["refusals"]:
-        say(plan_text(made))
+    _show(made)
     if made["refusals"]:
         raise typer.Exit(ExitCode.REFUSED)
     return made
+
+
+def _show(made: Value) -> None:
+    from cli.plan_text import nothing_to_do, plan_text
+
+    if not nothing_to_do(made) or made["refusals"]:
+        say(plan_text(made))
 
 
 def _same_plan(
@@ -177,23 +215,30 @@ def _apply(
     *,
     again: bool,
 ) -> "Json":
-    """Carry the plan out and hand over keys that were made up; what the service did."""
-    if keys_file is None:
-        done = _send(service, declaration, made, again=again)
-        for key in done["keys"]:
-            typer.echo(f"{key['name']}: {key['key']}")
-        if done["keys"]:
-            say("keys are shown this once; keep them now")
-    else:
-        with keys_file:
+    """Carry the plan out and hand over keys that were made up; what the service did, with the plan."""
+    with _stoppable():
+        if keys_file is None:
             done = _send(service, declaration, made, again=again)
-            keys_file.write({key["name"]: key["key"] for key in done["keys"]})
-        say(f"the keys that were made up are in {keys_file.path}")
-    if made["changes"]:
+            for key in done["keys"]:
+                typer.echo(f"{key['name']}: {key['key']}")
+            if done["keys"]:
+                say("keys are shown this once; keep them now")
+        else:
+            with keys_file:
+                done = _send(service, declaration, made, again=again)
+                keys_file.write({key["name"]: key["key"] for key in done["keys"]})
+            say(f"the keys that were made up are in {keys_file.path}")
+        done["plan"] = made
+        _say_done(done)
+        return done
+
+
+def _say_done(done: "Json") -> None:
+    plan = done["plan"]
+    if plan["changes"]:
         say(f"revision {done['revision']}")
     else:
-        say("undoing what was changed by hand" if made["summary"]["drift"] else "nothing to change")
-    return done
+        say("undoing what was changed by hand" if plan["summary"]["drift"] else "nothing to change")
 
 
 def _send(service: "Service", declaration: "Declaration", made: Value, *, again: bool) -> "Json":

@@ -64,10 +64,9 @@ def wait_until_converged(
 
 
 def _pause_s(waited_s: float, part: float | None) -> float:
-    """Half of the time that the rest will take, if it goes on as it went."""
-    if not part:
-        return POLL_S
-    return min(max(POLL_S, waited_s * (1 - part) / part / 2), LONGEST_POLL_S)
+    """Half of what the rest will take if it goes on as it went; until something is known, of what it took."""
+    rest_s = waited_s * (1 - part) / part if part else waited_s
+    return min(max(POLL_S, rest_s / 2), LONGEST_POLL_S)
 
 
 def _converged(gateway: Json, revision: int) -> bool:

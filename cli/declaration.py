@@ -53,6 +53,12 @@ class Declaration:
         """The names of keys that have no text of their own, which the service would make up."""
         return frozenset(key["name"] for key in self.data.get("keys") or () if key.get("key") is None)
 
+    def makes_up_keys(self) -> bool:
+        """Whether keys may be made up for it; the grammar may not have seen it yet."""
+        keys = self.data.get("keys")
+        written = isinstance(keys, list) and all(isinstance(key, dict) and key.get("key") for key in keys)
+        return bool(keys) and not written
+
     def place_of(self, path: str) -> Place | None:
         """Where exactly this is written; None for what is not."""
         return next((Place(part.file, part.places[path]) for part in self.parts if path in part.places), None)

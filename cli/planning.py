@@ -1,7 +1,8 @@
 """Plans on the side of `ctl`: asked for, judged, kept in a file and read back."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,21 +23,28 @@ _OPTIONS = ("prune", "allow_mass_delete", "allow_leftovers", "refresh", "validat
 def plan_of(
     service: "Service", declaration: "Declaration", options: dict[str, bool], digest: str | None = None
 ) -> Value:
-    """What the declaration would change; what is wrong with it is led back to its lines."""
+    """What the declaration would change."""
+    with led_back(declaration):
+        made = service.plan(declaration.data, options, digest)
+    for refusal in made["refusals"]:
+        if refusal["about"] and (place := declaration.place_of(refusal["about"])):
+            refusal["at"] = str(place)
+    return made
+
+
+@contextmanager
+def led_back(declaration: "Declaration") -> Iterator[None]:
+    """What the service says against the declaration is led back to its lines."""
     from cli.service import ServiceRefused
 
     try:
-        made = service.plan(declaration.data, options, digest)
+        yield
     except SluiceError as error:
         # What the grammar says against it is told first, whatever else is wrong and wherever it was found.
         declaration.check()
         if isinstance(error, ServiceRefused):
             raise placed(error, declaration) from error
         raise
-    for refusal in made["refusals"]:
-        if refusal["about"] and (place := declaration.place_of(refusal["about"])):
-            refusal["at"] = str(place)
-    return made
 
 
 def placed(error: "ServiceRefused", declaration: "Declaration") -> "ServiceRefused":

@@ -74,13 +74,17 @@ class Service:
 
     def plan(self, document: Json, options: Mapping[str, bool], digest: str | None = None) -> Json:
         """What a document would change; the service may keep its digest, and know it by that."""
-        headers = {} if digest is None else {DIGEST_HEADER: digest}
-        return self._send_document("plan", document, _flags(options), headers)
+        return self._send_document("plan", document, _flags(options), _named(digest))
 
     def apply(self, document: Json, options: Mapping[str, bool], fingerprint: str) -> Json:
         """Carry out exactly the plan of this fingerprint."""
         params = {**_flags(options), "fingerprint": fingerprint}
         return self._send_document("apply", document, params)
+
+    def plan_and_apply(self, document: Json, options: Mapping[str, bool], digest: str | None = None) -> Json:
+        """Carry out whatever the plan is; the answer has it. The service may keep the digest, as of plans."""
+        params = {**_flags(options), "plan": "true"}
+        return self._send_document("apply", document, params, _named(digest))
 
     def _send_document(
         self, path: str, document: Json, params: dict[str, str], headers: Mapping[str, str] | None = None
@@ -117,6 +121,10 @@ class Service:
             f"the admin service at {_origin(self._client)} cannot be reached: {why}",
             remedy="`ctl up` starts one on this machine; SLUICE_URL names another",
         )
+
+
+def _named(digest: str | None) -> dict[str, str]:
+    return {} if digest is None else {DIGEST_HEADER: digest}
 
 
 def _flags(options: Mapping[str, bool]) -> dict[str, str]:

@@ -2,27 +2,17 @@
 
 import asyncio
 import hashlib
-from dataclasses import dataclass, field
 
 from controlplane.api.bodies import AnyRequest
 from controlplane.api.known import Name
+from controlplane.api.planned_documents import PlannedDocument
 from controlplane.api.without_secrets import WithoutSecrets
 from controlplane.core.access import Principal
-from controlplane.core.spec import Document
 from controlplane.reconciler.planned import Planned, PlanOptions
 
 FORGOTTEN_AFTER_S = 600.0
 
 _Call = tuple[str, bytes, PlanOptions, str]
-
-
-@dataclass(frozen=True, slots=True)
-class PlanInHand:
-    """A plan against which nothing stood, and the document that it is of."""
-
-    document: Document = field(repr=False)
-    plan: Planned
-    name: Name
 
 
 class PlansInHand:
@@ -35,28 +25,27 @@ class PlansInHand:
         self._kept: tuple[_Call, WithoutSecrets, Planned, Name] | None = None
         self._forgetting: asyncio.TimerHandle | None = None
 
-    def keep(
-        self, caller: Principal, body: bytes, fingerprint: str, document: Document, plan: Planned, name: Name
-    ) -> None:
+    def keep(self, caller: Principal, body: bytes, fingerprint: str, made: PlannedDocument) -> None:
         """Hold a plan that changes something for its caller, who asked with this body."""
+        plan = made.plan
         if plan.refusals or not plan.wanted.changes or caller.reach is not None:
             return
         self._forget()
         key = _key(body)
         call = _call(caller, key, plan.options, fingerprint)
-        self._kept = (call, WithoutSecrets.of(document, key), plan.to_be_agreed_to(), name)
+        self._kept = (call, WithoutSecrets.of(made.document, key), plan.to_be_agreed_to(), made.name)
         self._forgetting = asyncio.get_running_loop().call_later(FORGOTTEN_AFTER_S, self._forget)
 
     def take(
         self, caller: Principal, body: bytes, options: PlanOptions, fingerprint: str
-    ) -> PlanInHand | None:
+    ) -> PlannedDocument | None:
         """The plan that its caller agrees to with the same body; it is not held any longer."""
         key = _key(body)
         if self._kept is None or self._kept[0] != _call(caller, key, options, fingerprint):
             return None
         _, held, plan, name = self._kept
         self._forget()
-        return PlanInHand(held.opened(key), plan, name)
+        return PlannedDocument(held.opened(key), plan, name)
 
     def _forget(self) -> None:
         self._kept = None

@@ -193,6 +193,7 @@ def _document_paths() -> Part:
     agreed = [
         parameter("dry_run", "query", flag, "say what would change, change nothing"),
         parameter("fingerprint", "query", stamp, "carry out the plan of this fingerprint, or nothing"),
+        parameter("plan", "query", flag, "tell the plan that was carried out"),
     ]
     about = "a name for the document, by which POST /plan/known finds it while it changes nothing"
     digest = parameter("Sluice-Digest", "header", DIGEST, about)

@@ -232,5 +232,6 @@ _APPLIED: Part = {
                 "properties": {"name": {"type": "string"}, "key": {"type": "string"}},
             },
         },
+        "plan": {**ref("Plan"), "description": "what was carried out, where it was asked for"},
     },
 }

@@ -1,5 +1,6 @@
 """Plans: what a document would change, and the whole of it done at once."""
 
+import asyncio
 import re
 from dataclasses import asdict
 
@@ -13,6 +14,7 @@ from controlplane.api.bodies import LARGEST_DOCUMENT, AnyRequest, parse_object, 
 from controlplane.api.in_hand import in_hand
 from controlplane.api.known import DIGEST_HEADER, Name, known_of, plan_known
 from controlplane.api.plan_views import plan_view
+from controlplane.api.planned_documents import PlannedDocument, same, unopposed
 from controlplane.api.planning import FLAGS, options_of, planner_of
 from controlplane.api.queries import flag, only
 from controlplane.api.resources import PREFIX
@@ -23,13 +25,13 @@ from controlplane.core.access import Permission
 from controlplane.core.objects import Kind as ObjectKind
 from controlplane.core.objects import ObjectKey
 from controlplane.core.plan import Action
-from controlplane.core.redact import redacted, secrets_of
 from controlplane.core.spec import Document
 from controlplane.core.verdicts import Verdict
-from controlplane.errors import InvalidRequest, PreconditionFailed, Problem
+from controlplane.errors import InvalidRequest, Problem
 from controlplane.reconciler.planned import Planned, PlanOptions
 from controlplane.store.records import Applied, Kind
 
+_APPLY = ("dry_run", "fingerprint", "plan")
 _MOST_ADOPTED = 500
 _OBJECT = re.compile(
     r"(?:services|plugin_configs|routes|consumers)/[A-Za-z0-9._-]{1,128}|"
@@ -42,11 +44,10 @@ async def plan(request: AnyRequest) -> Response[bytes]:
     """What a document would change, here and on every gateway; nothing is written."""
     options = options_of(request)
     body = await read_body(request, largest=LARGEST_DOCUMENT)
-    document, values = await _document(request, body)
-    made, view = await _planned(request, document, values, options)
-    name = Name(request.headers.get(DIGEST_HEADER, ""), view["document"])
-    in_hand(request).keep(principal_of(request), body, view["fingerprint"], document, made, name)
-    known_of(request).keep(principal_of(request), name, made)
+    made = await _planned(request, body, options)
+    view = made.view()
+    in_hand(request).keep(principal_of(request), body, view["fingerprint"], made)
+    known_of(request).keep(principal_of(request), made.name, made.plan)
     return reply(view)
 
 
@@ -80,37 +81,47 @@ async def adopt(request: AnyRequest, ref: FromPath[str]) -> Response[bytes]:
 async def apply(request: AnyRequest) -> Response[bytes]:
     """Make a document so, in one revision: create, update, and with `prune` delete.
 
-    With `fingerprint` exactly the plan of that fingerprint is carried out, or nothing.
+    With `fingerprint` exactly the plan of that fingerprint is carried out, or nothing. With `plan` the answer
+    has the plan that was carried out.
     """
-    values = only(request, ("dry_run", "fingerprint", *FLAGS))
-    dry_run = flag(values.get("dry_run", "false"), "dry_run")
+    values = only(request, (*_APPLY, *FLAGS))
+    dry_run, told = (flag(values.get(name, "false"), name) for name in ("dry_run", "plan"))
+    fingerprint = values.get("fingerprint")
+    if told and fingerprint is not None:
+        problem = Problem("plan", "is the one of the fingerprint", "leave one of the two out")
+        raise InvalidRequest("a plan that is agreed to is not told again", problems=[problem])
     body = await read_body(request, largest=LARGEST_DOCUMENT)
-    options = options_of(request, "dry_run", "fingerprint")
-    document, planned, name = await _agreed(request, body, options, values.get("fingerprint"))
-    applied = await _apply(request, document, planned, dry_run=dry_run)
-    if planned is not None and name is not None and not dry_run:
-        known_of(request).keep_applied(principal_of(request), name, planned, applied)
+    options = options_of(request, *_APPLY)
+    if fingerprint is None and not told and not options.prune:
+        document, _ = await _document(request, body)
+        applied = await _apply(request, document, None, dry_run=dry_run)
+        service_of(request).wake()
+        return applied_reply(applied)
+    made = await _agreed(request, body, options, fingerprint)
+    applied = await _apply(request, made.document, made.plan, dry_run=dry_run)
+    if not dry_run:
+        known_of(request).keep_applied(principal_of(request), made.name, made.plan, applied)
     service_of(request).wake()
-    return applied_reply(applied)
+    # Beside the pass over the gateways, which need not wait for it.
+    return applied_reply(applied, await asyncio.to_thread(made.view) if told else None)
 
 
 async def _agreed(
     request: AnyRequest, body: bytes, options: PlanOptions, fingerprint: str | None
-) -> tuple[Document, Planned | None, Name | None]:
-    """The document and the plan that was agreed to: the one that was shown, while it stands, with its name.
+) -> PlannedDocument:
+    """The plan that is to be carried out: the one that was shown, while it stands, or one that is made now.
 
-    Raises PreconditionFailed when the plan would be another one now.
+    Raises PreconditionFailed when it is not the one of this fingerprint, or is refused.
     """
     if fingerprint is not None:
         shown = in_hand(request).take(principal_of(request), body, options, fingerprint)
         if shown is not None and await planner_of(request).stands(shown.plan):
-            return shown.document, shown.plan, shown.name
-    document, values = await _document(request, body)
-    if fingerprint is None and not options.prune:
-        return document, None, None
-    planned, view = await _planned(request, document, values, options)
-    agreed(view, fingerprint)
-    return document, planned, None
+            return shown
+    made = await _planned(request, body, options)
+    if fingerprint is not None:
+        same(made.view(), fingerprint)
+    unopposed(made.plan.refusals)
+    return made
 
 
 async def _apply(
@@ -143,15 +154,14 @@ def _deletes(planned: Planned) -> list[tuple[Kind, str]]:
     return [(Kind(change.kind), change.name) for change in gone]
 
 
-def applied_reply(applied: Applied) -> Response[bytes]:
-    """What was done, with the text of keys that were made just now."""
-    return reply(
-        {
-            "revision": applied.revision,
-            "changes": [asdict(change) for change in applied.changes],
-            "keys": [{"name": name, "key": key} for name, key in applied.keys.items()],
-        }
-    )
+def applied_reply(applied: Applied, plan: Shown | None = None) -> Response[bytes]:
+    """What was done, with the text of keys that were made just now, and by which plan if somebody asked."""
+    done: Shown = {
+        "revision": applied.revision,
+        "changes": [asdict(change) for change in applied.changes],
+        "keys": [{"name": name, "key": key} for name, key in applied.keys.items()],
+    }
+    return reply(done if plan is None else {**done, "plan": plan})
 
 
 def _drifted(planned: Planned) -> list[str]:
@@ -192,27 +202,13 @@ async def _document(request: AnyRequest, body: bytes) -> tuple[Document, Shown]:
     return document, values
 
 
-async def _planned(
-    request: AnyRequest, document: Document, values: Shown, options: PlanOptions
-) -> tuple[Planned, Shown]:
+async def _planned(request: AnyRequest, body: bytes, options: PlanOptions) -> PlannedDocument:
+    document, values = await _document(request, body)
     planner = planner_of(request)
     made = await planner.plan(document, options, principal_of(request).reach)
     # Keyed, since the document holds secrets that a plain digest would let anybody guess at.
     digest = planner.digest(orjson.dumps(values, option=orjson.OPT_SORT_KEYS).decode())
-    return made, redacted(plan_view(made, digest), set(secrets_of(document)))
-
-
-def agreed(view: Shown, wanted: str | None) -> None:
-    """Raises PreconditionFailed when this is not the plan that was agreed to, or one that is refused."""
-    if wanted is not None and wanted != view["fingerprint"]:
-        raise PreconditionFailed(
-            "the world has moved since the plan was made: it would be another plan now",
-            remedy="plan again, and look at what is different",
-        )
-    if view["refusals"]:
-        first = view["refusals"][0]
-        about = f"{first['about']}: " if first["about"] else ""
-        raise PreconditionFailed(f"refused: {about}{first['message']}", remedy=first["remedy"])
+    return PlannedDocument(document, made, Name(request.headers.get(DIGEST_HEADER, ""), digest))
 
 
 def plans_router() -> Router:

@@ -7,8 +7,9 @@ from controlplane.api.access import author_of, needs
 from controlplane.api.bodies import AnyRequest
 from controlplane.api.history import revision_number
 from controlplane.api.plan_views import plan_view
+from controlplane.api.planned_documents import same, unopposed
 from controlplane.api.planning import planner_of
-from controlplane.api.plans import agreed, applied_reply
+from controlplane.api.plans import applied_reply
 from controlplane.api.queries import flag, only
 from controlplane.api.resources import PREFIX
 from controlplane.api.service import service_of
@@ -35,7 +36,8 @@ async def rollback(request: AnyRequest, revision: FromPath[str]) -> Response[byt
     values = only(request, ("fingerprint", *_FLAGS))
     number = revision_number(revision, "revision")
     made, view = await _planned(request, number, _options(values))
-    agreed(view, values.get("fingerprint"))
+    same(view, values.get("fingerprint"))
+    unopposed(made.refusals)
     service = service_of(request)
     author = author_of(request, source="rollback", message=f"rollback to revision {number}")
     applied = await service.store.roll_back(number, author, base=made.revision)

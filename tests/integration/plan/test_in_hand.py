@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from controlplane.api.in_hand import PlanInHand, PlansInHand
+from controlplane.api.in_hand import PlansInHand
+from controlplane.api.planned_documents import PlannedDocument
 from controlplane.core.spec import Document
 from controlplane.reconciler.planning import Planner
 from controlplane.store.desired import DesiredReader
@@ -144,13 +145,13 @@ async def test_no_secret_is_held_with_a_plan_and_all_of_them_are_applied(
 ) -> None:
     keep, take = PlansInHand.keep, PlansInHand.take
     held: list[set[str]] = []
-    taken: list[PlanInHand | None] = []
+    taken: list[PlannedDocument | None] = []
 
     def kept(self: PlansInHand, *given: Any) -> None:
         keep(self, *given)
         held.append(set(texts_in(self._kept)))
 
-    def took(self: PlansInHand, *given: Any) -> PlanInHand | None:
+    def took(self: PlansInHand, *given: Any) -> PlannedDocument | None:
         taken.append(take(self, *given))
         return taken[-1]
 
