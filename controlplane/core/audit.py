@@ -7,7 +7,7 @@ another predecessor; where the last ones are missing, the head says so.
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -124,22 +124,23 @@ def content(row: AuditRow) -> str:
         row.previous,
         row.at.astimezone(UTC).isoformat(timespec="microseconds"),
         *(row.author, row.address, row.request_id, row.action, row.kind, row.object_id, row.name),
-        *(row.tenant_id, row.before, row.after, row.revision),
+        *(row.tenant_id, _text(row.before), _text(row.after), row.revision),
     ]
-    return _text_at_once(values) or _text(values)
+    return orjson.dumps(values).decode()
 
 
-def _text(values: Sequence[Any]) -> str:
-    return json.dumps(_fixed(values), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-
-
-def _text_at_once(values: Sequence[Any]) -> str | None:
-    """The same text, made quicker; None where a number in it may have more than one form."""
+def _text(value: Mapping[str, Any] | None) -> orjson.Fragment:
+    """JSON in its one form: names are sorted, and a number is written in one way."""
     try:
-        text = orjson.dumps(values, option=orjson.OPT_SORT_KEYS)
-    except TypeError:
-        return None
-    return None if _OF_SEVERAL_FORMS.search(text) else text.decode()
+        text = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+    except TypeError:  # a number of more than 64 bits
+        return _text_in_full(value)
+    return _text_in_full(orjson.loads(text)) if _OF_SEVERAL_FORMS.search(text) else orjson.Fragment(text)
+
+
+def _text_in_full(value: Any) -> orjson.Fragment:  # Any: JSON
+    text = json.dumps(_fixed(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return orjson.Fragment(text)
 
 
 def _fixed(value: Any) -> Any:  # Any: JSON

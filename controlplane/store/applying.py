@@ -5,7 +5,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 
 from controlplane.core.secrets import MASK
-from controlplane.core.spec import Document, KeySpec, QueueSpec
+from controlplane.core.spec import Document, QueueSpec
 from controlplane.errors import Conflict, InvalidSpec, PreconditionFailed, Problem
 from controlplane.store import documents, rows
 from controlplane.store.creating import create_queues
@@ -171,7 +171,7 @@ def _sections(document: Document) -> list[tuple[Kind, tuple[Spec, ...]]]:
 def _differing(change: Change, kind: Kind, spec: Spec, before: Row | None) -> list[str]:
     if before is None:
         return []
-    wanted = rows_document(kind, spec)
+    wanted = documents.as_kept(kind, spec)
     fields = list(changed_fields(before.document, wanted))
     for name in kind.secret_fields:
         value = getattr(spec, name)
@@ -181,21 +181,6 @@ def _differing(change: Change, kind: Kind, spec: Spec, before: Row | None) -> li
         if not same and kept.get("fingerprint") != change.sealer.fingerprint(text):
             fields.append(name)
     return fields
-
-
-def rows_document(kind: Kind, spec: Spec) -> documents.Document:
-    """The document as a row gives it back: lists that are kept in tables are always there."""
-    document = documents.document_of(kind, spec)
-    if kind is not Kind.GATEWAY:
-        document.setdefault("limits", [])
-    if isinstance(spec, KeySpec):
-        document["queues"] = sorted(spec.queues)
-        document["providers"] = sorted(spec.providers)
-        if spec.rules:
-            document["rules"] = sorted(spec.rules)
-    for member in document.get("members", ()):
-        member.setdefault("limits", [])
-    return document
 
 
 def _owned(kind: Kind, row: Row, source: str) -> Conflict:

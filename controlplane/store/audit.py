@@ -7,12 +7,10 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-import orjson
-
 from controlplane.core.access import Reach
 from controlplane.core.audit import AuditRow, Check, Finding, Head, content
 from controlplane.errors import StoreUnavailable
-from controlplane.store.database import Connection, Database
+from controlplane.store.database import Connection, Database, insert
 from controlplane.store.records import Author
 from controlplane.store.seal import Sealer
 
@@ -32,6 +30,11 @@ _EARLIER = """
     FROM audit WHERE digest IS NULL
     AND id < coalesce((SELECT min(id) FROM audit WHERE digest IS NOT NULL), 9223372036854775807)"""
 
+# Everything but the id, which the database counts.
+_WRITTEN = (
+    *("at", "author", "address", "request_id", "action", "kind", "object_id", "name", "tenant_id"),
+    *("before", "after", "revision_id", "previous", "digest"),
+)
 _PAGE = 1000
 
 
@@ -92,19 +95,13 @@ async def add_to_audit(
     for entry in entries:
         row = _row(entry, author, at, previous)
         previous = sealer.audit_digest(content(row))
-        rows.append(replace(row, digest=previous))
-    await connection.executemany(
-        "INSERT INTO audit (at, author, address, request_id, action, kind, object_id, name, tenant_id, "
-        "before, after, revision_id, previous, digest) "
-        "VALUES ($1, $2, $3, $4, $5, $6, $7::text::uuid, $8, $9::text::uuid, $10, $11, $12, $13, $14)",
-        [
+        rows.append(
             (
-                *(row.at, row.author, row.address, row.request_id, row.action, row.kind, row.object_id),
-                *(row.name, row.tenant_id, row.before, row.after, row.revision, row.previous, row.digest),
+                *(at, row.author, row.address, row.request_id, row.action, row.kind, entry.object_id),
+                *(row.name, entry.tenant, row.before, row.after, row.revision, row.previous, previous),
             )
-            for row in rows
-        ],
-    )
+        )
+    await insert(connection, "audit", _WRITTEN, rows)
     await connection.execute("UPDATE audit_head SET rows = rows + $1, digest = $2", len(entries), previous)
 
 
@@ -164,8 +161,6 @@ def _look(check: Check, rows: Sequence[AuditRow]) -> None:
 
 
 def _row(entry: Entry, author: Author, at: datetime, previous: str) -> AuditRow:
-    # As the database will give them back.
-    before, after = (orjson.loads(orjson.dumps(side)) for side in (entry.before, entry.after))
     return AuditRow(
         id=0,
         at=at,
@@ -177,8 +172,8 @@ def _row(entry: Entry, author: Author, at: datetime, previous: str) -> AuditRow:
         object_id=str(entry.object_id),
         name=entry.name,
         tenant_id=str(entry.tenant) if entry.tenant else None,
-        before=before,
-        after=after,
+        before=entry.before,
+        after=entry.after,
         revision=entry.revision,
         previous=previous,
         digest=None,

@@ -7,7 +7,7 @@ from controlplane.core.desired import Queue, derived_id
 from controlplane.core.selection import unenforced
 from controlplane.core.spec import QueueSpec
 from controlplane.errors import Problem
-from controlplane.store import rows
+from controlplane.store import documents, rows
 from controlplane.store.neighbours import new_among_neighbours
 from controlplane.store.records import Kind
 from controlplane.store.references import dangling, names_for_all
@@ -55,11 +55,12 @@ async def _free_ids(change: Change, specs: Sequence[QueueSpec]) -> dict[str, UUI
 async def _write(
     change: Change, specs: Sequence[QueueSpec], ids: dict[str, UUID], names: rows.Names, source: str
 ) -> None:
-    writings = [rows.Writing(ids[spec.name], spec, {}, names) for spec in specs]
-    revision = await change.revision()
-    await rows.write(change.connection, Kind.QUEUE, writings, source=source, revision=revision)
-    found = await rows.fetch(change.connection, Kind.QUEUE, "o.id = ANY($1)", [one.id for one in writings])
-    after = {row.id: row for row in found}
+    kept = [
+        rows.Kept(ids[spec.name], spec.name, source, documents.as_kept(Kind.QUEUE, spec), {})
+        for spec in specs
+    ]
+    writings = [rows.Writing(one, spec, names) for one, spec in zip(kept, specs, strict=True)]
+    await rows.add(change.connection, Kind.QUEUE, writings, revision=await change.revision())
     tenants = (names.tenants[spec.tenant] if spec.tenant else None for spec in specs)
-    notes = [(None, after[one.id], tenant) for one, tenant in zip(writings, tenants, strict=True)]
+    notes = [(None, one, tenant) for one, tenant in zip(kept, tenants, strict=True)]
     await change.note("create", Kind.QUEUE, notes)

@@ -1,6 +1,6 @@
 """Connections to Postgres, and its troubles in our words."""
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -14,6 +14,8 @@ Connection = Any
 
 _ACQUIRE_S = 5.0
 _COMMAND_S = 30.0
+_JSONB_VERSION = b"\x01"
+"""What Postgres puts before the text."""
 TROUBLES = (
     OSError,
     TimeoutError,
@@ -78,22 +80,26 @@ async def _translated() -> AsyncIterator[None]:
 
 
 async def insert(
-    connection: Connection, table: str, columns: Mapping[str, str], rows: Iterable[Sequence[object]]
+    connection: Connection, table: str, columns: Sequence[str], rows: Sequence[Sequence[object]]
 ) -> None:
-    """Insert rows in one statement, however many; `columns` has the type of each."""
-    values = list(map(list, zip(*rows, strict=True)))
-    if values:
-        arrays = ", ".join(f"${number}::{kind}[]" for number, kind in enumerate(columns.values(), 1))
-        statement = f"INSERT INTO {table} ({', '.join(columns)}) SELECT * FROM unnest({arrays})"
-        await connection.execute(statement, *values)
+    """Insert rows at once, however many."""
+    if rows:
+        await connection.copy_records_to_table(table, columns=columns, records=rows)
 
 
 async def _prepare(connection: Connection) -> None:
-    for kind in ("json", "jsonb"):
-        await connection.set_type_codec(
-            kind, schema="pg_catalog", encoder=_dump, decoder=orjson.loads, format="text"
-        )
+    # In binary, which is what many rows at once are sent in.
+    await connection.set_type_codec(
+        "json", schema="pg_catalog", encoder=orjson.dumps, decoder=orjson.loads, format="binary"
+    )
+    await connection.set_type_codec(
+        "jsonb", schema="pg_catalog", encoder=_jsonb, decoder=_from_jsonb, format="binary"
+    )
 
 
-def _dump(value: object) -> str:
-    return orjson.dumps(value).decode()
+def _jsonb(value: object) -> bytes:
+    return _JSONB_VERSION + orjson.dumps(value)
+
+
+def _from_jsonb(data: bytes) -> Any:  # Any: JSON
+    return orjson.loads(data.removeprefix(_JSONB_VERSION))

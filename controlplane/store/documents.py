@@ -8,6 +8,7 @@ from pydantic import SecretStr, ValidationError
 
 from controlplane.core.problems import problems_of
 from controlplane.core.secrets import MASK, GatewaySecret, Secret, SecretRef, is_gateway_reference
+from controlplane.core.spec import KeySpec
 from controlplane.errors import InvalidSpec, Problem
 from controlplane.store.records import Kind, Spec
 from controlplane.store.seal import Sealer
@@ -27,6 +28,21 @@ def document_of(kind: Kind, spec: Spec) -> Document:
     """The declaration as JSON, without its secrets and without what is as it would be anyway."""
     document = spec.model_dump(mode="json", exclude_defaults=True, exclude={*kind.secret_fields})
     document.pop("id", None)
+    return document
+
+
+def as_kept(kind: Kind, spec: Spec) -> Document:
+    """The document as a row gives it back: lists that are kept in tables are always there."""
+    document = document_of(kind, spec)
+    if kind is not Kind.GATEWAY:
+        document.setdefault("limits", [])
+    if isinstance(spec, KeySpec):
+        document["queues"] = sorted(spec.queues)
+        document["providers"] = sorted(spec.providers)
+        if spec.rules:
+            document["rules"] = sorted(spec.rules)
+    for member in document.get("members", ()):
+        member.setdefault("limits", [])
     return document
 
 

@@ -1,18 +1,17 @@
 """The SQL of declared objects: one statement a kind that reads whole documents, and what writes them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
 from typing import Any
 from uuid import UUID, uuid4
 
 from controlplane.core.gateways import GatewaySpec
 from controlplane.core.limits import Limit
 from controlplane.core.rules import RuleSpec
-from controlplane.core.spec import KeySpec, MemberSpec, ProviderSpec, QueueSpec, TenantSpec
+from controlplane.core.spec import KeySpec, ProviderSpec, QueueSpec, TenantSpec
 from controlplane.store.database import Connection, insert
-from controlplane.store.documents import Document, Secrets, document_of, old_lookups
+from controlplane.store.documents import Document, Secrets, old_lookups
 from controlplane.store.records import Kind, Spec
 
 _LIMITS = """coalesce((SELECT jsonb_agg(l.spec ORDER BY l.position) FROM declared_limit l
@@ -26,20 +25,21 @@ _MEMBERS = f"""coalesce((
 _NAMES = """coalesce((SELECT jsonb_agg(t.name ORDER BY t.name) FROM {link} k
     JOIN {target} t ON t.id = k.{target}_id WHERE k.key_id = o.id), '[]')"""
 
-_LIMIT_COLUMNS = {
-    "owner_kind": "text",
-    "owner_id": "uuid",
-    "position": "integer",
-    "meter": "text",
-    "spec": "jsonb",
-}
-_MEMBER_COLUMNS = {
-    "id": "uuid",
-    "queue_id": "uuid",
-    "provider_id": "uuid",
-    "position": "integer",
-    "name": "text",
-    "spec": "jsonb",
+_LIMIT_COLUMNS = ("owner_kind", "owner_id", "position", "meter", "spec")
+_MEMBER_COLUMNS = ("id", "queue_id", "provider_id", "position", "name", "spec")
+_APART = frozenset({"name", "limits", "members", "tenant", "queues", "providers", "rules"})
+"""What of a document is not in its object's `spec`; of a gateway's only the name."""
+_APART_OF_MEMBERS = frozenset({"name", "provider", "limits"})
+_REMOVE_PARTS = {
+    Kind.QUEUE: (
+        "DELETE FROM declared_limit WHERE owner_id IN (SELECT id FROM member WHERE queue_id = $1)",
+        "DELETE FROM member WHERE queue_id = $1",
+    ),
+    Kind.KEY: (
+        "DELETE FROM key_queue WHERE key_id = $1",
+        "DELETE FROM key_provider WHERE key_id = $1",
+        "DELETE FROM key_rule WHERE key_id = $1",
+    ),
 }
 _OWN_LIMITS = _LIMITS.format(owner="o.id")
 _TENANT = "(SELECT t.name FROM tenant t WHERE t.id = o.tenant_id)"
@@ -59,14 +59,20 @@ _PARTS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """A declared object as the database has it."""
+class Kept:
+    """What is declared of an object, as it is kept."""
 
     id: UUID
     name: str
     source: str
     document: Document
     secrets: Secrets
+
+
+@dataclass(frozen=True, slots=True)
+class Row(Kept):
+    """A declared object as the database has it."""
+
     version: int
     created_at: datetime
     updated_at: datetime
@@ -74,10 +80,11 @@ class Row:
 
 def select(kind: Kind, where: str = "true", *, tail: str = "") -> str:
     """A statement that reads rows of a kind; `o` is the object's table."""
-    parts = _PARTS[kind]
-    whole = "o.spec || jsonb_build_object('name', o.name" + (f", {parts})" if parts else ")")
+    parts = "'name', o.name" + (f", {_PARTS[kind]}" if _PARTS[kind] else "")
+    # What is declared may hold a null that means something: in a JSON Schema.
+    whole = f"o.spec || jsonb_strip_nulls(jsonb_build_object({parts}))"
     return (
-        f"SELECT o.id, o.name, o.source, jsonb_strip_nulls({whole}) AS document, o.secrets, "
+        f"SELECT o.id, o.name, o.source, {whole} AS document, o.secrets, "
         f'o.version, o.created_at, o.updated_at FROM "{kind}" o WHERE {where} {tail}'
     )
 
@@ -106,43 +113,44 @@ class Names:
 class Writing:
     """An object that is to be inserted or replaced."""
 
-    id: UUID
+    kept: Kept
     spec: Spec
-    secrets: Secrets
     names: Names
     lookup: str | None = None
 
 
-async def write(
-    connection: Connection, kind: Kind, writings: Sequence[Writing], *, source: str, revision: int
-) -> None:
-    """Insert or replace objects of one kind with all their rows: a few statements for however many."""
-    if not writings:
-        return
-    rows = [_columns(kind, writing, source, revision) for writing in writings]
-    await connection.executemany(_upsert(kind, list(rows[0])), [tuple(row.values()) for row in rows])
-    if kind is not Kind.GATEWAY:
-        await _write_limits(connection, kind, [(one.id, limits_of(one.spec)) for one in writings])
-    if kind is Kind.QUEUE:
-        await _write_members(connection, writings)
-    if kind is Kind.KEY:
-        await _write_links(connection, writings)
+async def write(connection: Connection, kind: Kind, writing: Writing, *, revision: int) -> None:
+    """Insert or replace an object with all its rows."""
+    columns = _columns(kind, writing, revision)
+    await connection.execute(_upsert(kind, list(columns)), *columns.values())
+    await _remove_parts(connection, kind, writing.kept.id)
+    await _add_parts(connection, kind, [writing])
 
 
-def limits_of(spec: Spec) -> Sequence[Limit]:
-    return () if isinstance(spec, GatewaySpec) else spec.limits
+async def add(connection: Connection, kind: Kind, writings: Sequence[Writing], *, revision: int) -> None:
+    """Insert objects that are new with all their rows: a few statements for however many."""
+    now = await connection.fetchval("SELECT now()")
+    rows = [_columns(kind, one, revision) | {"created_at": now, "updated_at": now} for one in writings]
+    await insert(connection, kind, list(rows[0]), [tuple(row.values()) for row in rows])
+    await _add_parts(connection, kind, writings)
 
 
-def _columns(kind: Kind, writing: Writing, source: str, revision: int) -> dict[str, Any]:
+async def remove(connection: Connection, kind: Kind, object_id: UUID) -> None:
+    """Delete an object with all its rows."""
+    await _remove_parts(connection, kind, object_id)
+    await connection.execute(f'DELETE FROM "{kind}" WHERE id = $1', object_id)
+
+
+def _columns(kind: Kind, writing: Writing, revision: int) -> dict[str, Any]:
     """The columns of the object's own row."""
-    spec, names = writing.spec, writing.names
+    kept, spec, names = writing.kept, writing.spec, writing.names
     columns: dict[str, Any] = {  # Any: column values
-        "id": writing.id,
-        "name": spec.name,
-        "source": source,
+        "id": kept.id,
+        "name": kept.name,
+        "source": kept.source,
         "labels": dict(spec.labels),
-        "spec": _own_part(kind, spec),
-        "secrets": writing.secrets,
+        "spec": _without(_APART if kind is not Kind.GATEWAY else {"name"}, kept.document),
+        "secrets": kept.secrets,
         "version": revision,
     }
     if isinstance(spec, TenantSpec):
@@ -151,26 +159,12 @@ def _columns(kind: Kind, writing: Writing, source: str, revision: int) -> dict[s
         columns["tenant_id"] = names.tenants[spec.tenant] if spec.tenant else None
     if writing.lookup is not None:
         columns["lookup"] = writing.lookup
-        columns["old_lookups"] = old_lookups(writing.secrets)
+        columns["old_lookups"] = old_lookups(kept.secrets)
     return columns
 
 
-async def remove(connection: Connection, kind: Kind, object_id: UUID) -> None:
-    """Delete an object with all its rows."""
-    await connection.execute(
-        "DELETE FROM declared_limit WHERE owner_id = $1 "
-        "OR owner_id IN (SELECT id FROM member WHERE queue_id = $1)",
-        object_id,
-    )
-    await connection.execute(f'DELETE FROM "{kind}" WHERE id = $1', object_id)
-
-
-def _own_part(kind: Kind, spec: Spec) -> Document:
-    """What is kept in the object's own row."""
-    apart = {"name"}
-    if kind is not Kind.GATEWAY:
-        apart |= {"limits", "members", "tenant", "queues", "providers", "rules"}
-    return {name: value for name, value in document_of(kind, spec).items() if name not in apart}
+def _without(apart: Set[str], document: Document) -> Document:
+    return {name: value for name, value in document.items() if name not in apart}
 
 
 def _upsert(kind: Kind, columns: Sequence[str]) -> str:
@@ -183,68 +177,44 @@ def _upsert(kind: Kind, columns: Sequence[str]) -> str:
     )
 
 
-async def _write_limits(
-    connection: Connection, kind: str, owners: Sequence[tuple[UUID, Sequence[Limit]]]
-) -> None:
-    await connection.execute(
-        "DELETE FROM declared_limit WHERE owner_id = ANY($1)", [owner for owner, _ in owners]
-    )
-    rows = [
-        (str(kind), owner, position, *_limit_columns(limit))
-        for owner, limits in owners
-        for position, limit in enumerate(limits)
-    ]
-    await insert(connection, "declared_limit", _LIMIT_COLUMNS, rows)
+async def _remove_parts(connection: Connection, kind: Kind, object_id: UUID) -> None:
+    for statement in _REMOVE_PARTS.get(kind, ()):
+        await connection.execute(statement, object_id)
+    await connection.execute("DELETE FROM declared_limit WHERE owner_id = $1", object_id)
 
 
-@lru_cache(maxsize=1000)
-def _limit_columns(limit: Limit) -> tuple[str, Document]:
-    """The meter and the spec; the queues of one document have few limits that differ."""
-    return limit.meter.value, limit.model_dump(mode="json", exclude_defaults=True)
-
-
-@lru_cache(maxsize=1000)
-def _member_document(member: MemberSpec) -> Document:
-    apart = {"name", "provider", "limits"}
-    return member.model_dump(mode="json", exclude_defaults=True, exclude=apart)
-
-
-async def _write_members(connection: Connection, writings: Sequence[Writing]) -> None:
-    queues = [one.id for one in writings]
-    await connection.execute(
-        "DELETE FROM declared_limit WHERE owner_id IN (SELECT id FROM member WHERE queue_id = ANY($1))",
-        queues,
-    )
-    await connection.execute("DELETE FROM member WHERE queue_id = ANY($1)", queues)
-    rows: list[tuple[object, ...]] = []
-    limits: list[tuple[UUID, Sequence[Limit]]] = []
+async def _add_parts(connection: Connection, kind: Kind, writings: Sequence[Writing]) -> None:
+    """Insert what has tables of its own: limits, members, and what keys open."""
+    limits: list[tuple[object, ...]] = []
+    members: list[tuple[object, ...]] = []
     for one in writings:
-        for position, member in enumerate(one.spec.members if isinstance(one.spec, QueueSpec) else ()):
-            member_id = uuid4()
-            provider = one.names.providers[member.provider]
-            rows.append((member_id, one.id, provider, position, member.name, _member_document(member)))
-            if member.limits:
-                limits.append((member_id, member.limits))
-    await insert(connection, "member", _MEMBER_COLUMNS, rows)
-    if limits:
-        await _write_limits(connection, "member", limits)
+        kept, spec = one.kept, one.spec
+        if not isinstance(spec, GatewaySpec):
+            limits += _limit_rows(kind, kept.id, spec.limits, kept.document)
+        if isinstance(spec, QueueSpec):
+            for position, member in enumerate(spec.members):
+                member_id, document = uuid4(), kept.document["members"][position]
+                provider, own = one.names.providers[member.provider], _without(_APART_OF_MEMBERS, document)
+                members.append((member_id, kept.id, provider, position, member.name, own))
+                limits += _limit_rows("member", member_id, member.limits, document)
+    await insert(connection, "member", _MEMBER_COLUMNS, members)
+    await insert(connection, "declared_limit", _LIMIT_COLUMNS, limits)
+    if kind is Kind.KEY:
+        await _add_links(connection, writings)
 
 
-async def _write_links(connection: Connection, writings: Sequence[Writing]) -> None:
-    keys = [one.id for one in writings]
-    await connection.execute("DELETE FROM key_queue WHERE key_id = ANY($1)", keys)
-    await connection.execute("DELETE FROM key_provider WHERE key_id = ANY($1)", keys)
-    await connection.execute("DELETE FROM key_rule WHERE key_id = ANY($1)", keys)
-    specs = [(one, one.spec) for one in writings if isinstance(one.spec, KeySpec)]
-    await connection.executemany(
-        "INSERT INTO key_queue (key_id, queue_id) VALUES ($1, $2)",
-        [(one.id, one.names.queues[name]) for one, spec in specs for name in spec.queues],
-    )
-    await connection.executemany(
-        "INSERT INTO key_provider (key_id, provider_id) VALUES ($1, $2)",
-        [(one.id, one.names.providers[name]) for one, spec in specs for name in spec.providers],
-    )
-    await connection.executemany(
-        "INSERT INTO key_rule (key_id, rule_id) VALUES ($1, $2)",
-        [(one.id, one.names.rules[name]) for one, spec in specs for name in spec.rules],
-    )
+def _limit_rows(
+    kind: str, owner: UUID, limits: Sequence[Limit], document: Document
+) -> Iterator[tuple[object, ...]]:
+    for position, (limit, own) in enumerate(zip(limits, document["limits"], strict=True)):
+        yield str(kind), owner, position, limit.meter.value, own
+
+
+async def _add_links(connection: Connection, writings: Sequence[Writing]) -> None:
+    specs = [(one.kept.id, one.names, one.spec) for one in writings if isinstance(one.spec, KeySpec)]
+    queues = [(key, names.queues[name]) for key, names, spec in specs for name in spec.queues]
+    providers = [(key, names.providers[name]) for key, names, spec in specs for name in spec.providers]
+    rules = [(key, names.rules[name]) for key, names, spec in specs for name in spec.rules]
+    await insert(connection, "key_queue", ("key_id", "queue_id"), queues)
+    await insert(connection, "key_provider", ("key_id", "provider_id"), providers)
+    await insert(connection, "key_rule", ("key_id", "rule_id"), rules)

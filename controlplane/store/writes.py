@@ -32,21 +32,13 @@ from controlplane.store.neighbours import among_neighbours, unenforced_by
 from controlplane.store.reaching import no_host, within, writable
 from controlplane.store.records import Author, Kind, Spec
 from controlplane.store.references import dangling, names_for, referrers
-from controlplane.store.rows import Row
+from controlplane.store.rows import Kept, Row
 from controlplane.store.seal import Sealer
 
 CHANNEL = "sluice_revision"
 _LOCK = 0x51C1CE01
 _ANOTHER_S_OLD_TEXT = "SELECT true FROM key WHERE old_lookups @> ARRAY[$1] AND id <> $2 LIMIT 1"
-_CHANGE_COLUMNS = {
-    "revision_id": "bigint",
-    "kind": "text",
-    "object_id": "uuid",
-    "name": "text",
-    "before": "jsonb",
-    "after": "jsonb",
-    "tenant_id": "uuid",
-}
+_CHANGE_COLUMNS = ("revision_id", "kind", "object_id", "name", "before", "after", "tenant_id")
 _TAKEN = {"lookup": "key", "subdomain": "subdomain"}
 
 
@@ -129,8 +121,9 @@ class Change:
             raise InvalidSpec(f"{kind} {spec.name!r} cannot be accepted", problems=problems)
         try:
             found = await self._lookup(spec, object_id, secrets)
-            writing = rows.Writing(object_id, spec, secrets, names, found)
-            await rows.write(self.connection, kind, [writing], source=source, revision=await self.revision())
+            kept = Kept(object_id, spec.name, source, documents.as_kept(kind, spec), secrets)
+            writing = rows.Writing(kept, spec, names, found)
+            await rows.write(self.connection, kind, writing, revision=await self.revision())
         except asyncpg.UniqueViolationError as error:
             raise _taken(kind, spec.name, error) from None
         after = await rows.fetch_one(self.connection, kind, "o.id = $1", object_id)
@@ -210,7 +203,7 @@ class Change:
         await self.note(action, kind, [(before, after, tenant)])
 
     async def note(
-        self, action: str, kind: Kind, changes: Sequence[tuple[Row | None, Row | None, UUID | None]]
+        self, action: str, kind: Kind, changes: Sequence[tuple[Kept | None, Kept | None, UUID | None]]
     ) -> None:
         """Keep what was done to objects: before, after, and whose each is."""
         revision = await self.revision()
@@ -270,12 +263,12 @@ def provider_of(row: Row) -> Provider:
     return Provider(row.id, spec, secret, row.source)
 
 
-def shown(row: Row | None) -> Document | None:
+def shown(row: Kept | None) -> Document | None:
     """The row's document with its secrets masked."""
     return documents.masked(row.document, row.secrets) if row else None
 
 
-def _kept(row: Row | None) -> Document | None:
+def _kept(row: Kept | None) -> Document | None:
     return {"source": row.source, "spec": row.document, "secrets": row.secrets} if row else None
 
 

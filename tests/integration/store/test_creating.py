@@ -6,6 +6,7 @@ import pytest
 
 from controlplane.core.spec import Document, QueueSpec
 from controlplane.errors import Conflict, InvalidSpec
+from controlplane.store import rows
 from controlplane.store.audit import AuditQuery
 from controlplane.store.records import Kind
 from controlplane.store.store import Store
@@ -24,6 +25,7 @@ def queues() -> list[dict[str, Any]]:
         queue(name="limited", tenant="acme", limits=[{"requests": 5, "per": "1m"}, {"concurrency": 2}]),
         queue(name="members", members=[member(), LIMITED], fallback=["http_429"], labels={"team": "a"}),
         queue(name="known", id=OWN_ID, access="open", guards={"max_output_tokens": 5}),
+        queue(name="numbers", timeout_s=1e2, limits=[{"requests": 5, "refill_per_s": 0.5}]),
     ]
 
 
@@ -63,6 +65,15 @@ async def test_each_is_in_the_revision_and_in_the_audit(store: Store) -> None:
     assert created["limited"].tenant_id == str(tenant)
     assert created["plain"].tenant_id is None
     assert (await store.audit.check()).findings == []
+
+
+async def test_history_keeps_of_them_what_they_read_back_as(store: Store) -> None:
+    await store.apply(whole(), AUTHOR)
+    async with store.database.connection() as connection:
+        found = await rows.fetch(connection, Kind.QUEUE, "true")
+        kept = await connection.fetch("SELECT name, after FROM revision_change WHERE kind = 'queue'")
+    assert len(found) == len(queues())
+    assert {row.name: row.document for row in found} == {each["name"]: each["after"]["spec"] for each in kept}
 
 
 async def test_what_is_wrong_with_several_of_them_is_told_at_once(store: Store) -> None:

@@ -53,6 +53,15 @@ async def test_what_is_declared_reads_back_as_it_was(store: Store) -> None:
     assert (await store.get(Kind.QUEUE, str(written.stored.id))).spec == read
 
 
+async def test_a_null_in_a_json_schema_is_kept(store: Store) -> None:
+    schema = {"properties": {"note": {"const": None}, "size": {"enum": [None, 1, 0.5]}}}
+    plugin = {"name": "content_validator", "priority": 1, "settings": {"json_schema": schema}}
+    declared = Document.model_validate(document(tenants=[{"name": "acme", "required_plugins": [plugin]}]))
+    first = await store.apply(declared, AUTHOR)
+    assert (await store.get(Kind.TENANT, "acme")).spec == declared.tenants[0]
+    assert (await store.apply(declared, AUTHOR)).revision == first.revision
+
+
 async def test_no_secret_is_kept_in_plain_text(store: Store) -> None:
     await with_queue(store)
     await store.patch(Kind.PROVIDER, "openai-main", {"api_key": CANARY + "2"}, AUTHOR)
