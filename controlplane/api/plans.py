@@ -98,12 +98,14 @@ async def apply(request: AnyRequest) -> Response[bytes]:
         service_of(request).wake()
         return applied_reply(applied)
     made = await _agreed(request, body, options, fingerprint)
-    applied = await _apply(request, made.document, made.plan, dry_run=dry_run)
+    # The plan is put into words while the database writes.
+    applied, view = await asyncio.gather(
+        _apply(request, made.document, made.plan, dry_run=dry_run), _told(made, wanted=told)
+    )
     if not dry_run:
         known_of(request).keep_applied(principal_of(request), made.name, made.plan, applied)
     service_of(request).wake()
-    # Beside the pass over the gateways, which need not wait for it.
-    return applied_reply(applied, await asyncio.to_thread(made.view) if told else None)
+    return applied_reply(applied, view)
 
 
 async def _agreed(
@@ -122,6 +124,10 @@ async def _agreed(
         same(made.view(), fingerprint)
     unopposed(made.plan.refusals)
     return made
+
+
+async def _told(made: PlannedDocument, *, wanted: bool) -> Shown | None:
+    return await asyncio.to_thread(made.view) if wanted else None
 
 
 async def _apply(

@@ -31,9 +31,17 @@ class DeclaredChange:
     action: Action
     kind: str
     name: str
-    fields: tuple[FieldChange, ...] = ()
+    differing: tuple[FieldChange, ...] = ()
+    """The fields of what is there before and after."""
     before: Item | None = field(default=None, repr=False)
     after: Item | None = field(default=None, repr=False)
+
+    @property
+    def fields(self) -> tuple[FieldChange, ...]:
+        """Every field that comes or changes; what is new is put into words only when somebody asks."""
+        if self.before is None and self.after is not None:
+            return first_fields(self.after.spec, secrets_of(self.after))
+        return self.differing
 
     def __str__(self) -> str:
         return f"{self.kind} {self.name}"
@@ -207,8 +215,7 @@ class _Overlay:
 
     def _changed(self, kind: str, before: Item | None, after: Item) -> None:
         if before is None:
-            fields = first_fields(after.spec, secrets_of(after))
-            self.changes.append(DeclaredChange(Action.CREATE, kind, after.spec.name, fields, None, after))
+            self.changes.append(DeclaredChange(Action.CREATE, kind, after.spec.name, after=after))
         else:
             fields = spec_differences(before.spec, after.spec, secrets_of(before), secrets_of(after))
             self.changes.append(DeclaredChange(Action.UPDATE, kind, after.spec.name, fields, before, after))
@@ -223,7 +230,7 @@ class _Overlay:
                 self.protected.append(f"{kind} {name}")
                 continue
             found.add(name)
-            self.changes.append(DeclaredChange(Action.DELETE, kind, name, (), item, None))
+            self.changes.append(DeclaredChange(Action.DELETE, kind, name, before=item))
         return found
 
     def _owned(self, kind: str, name: str, source: str) -> None:

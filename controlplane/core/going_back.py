@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TypeVar, cast
 from uuid import UUID
 
-from controlplane.core.comparing import first_fields, spec_differences
+from controlplane.core.comparing import spec_differences
 from controlplane.core.declaring import DeclaredChange, Item, Wanted, dangling, named, secrets_of, still_used
 from controlplane.core.desired import DesiredState, Key, Provider, Queue, Rule, Tenant, Tier
 from controlplane.core.diff import FieldChange
@@ -69,10 +69,9 @@ def _change(kind: str, before: Item | None, after: Item | None) -> DeclaredChang
     if after is None:
         if before is None:
             return None
-        return DeclaredChange(Action.DELETE, kind, before.spec.name, (), before, None)
+        return DeclaredChange(Action.DELETE, kind, before.spec.name, before=before)
     if before is None:
-        fields = first_fields(after.spec, secrets_of(after))
-        return DeclaredChange(Action.CREATE, kind, after.spec.name, fields, None, after)
+        return DeclaredChange(Action.CREATE, kind, after.spec.name, after=after)
     sides = ((before.spec.name, after.spec.name), (before.source, after.source))
     fields = tuple(
         FieldChange(name, was, is_now)

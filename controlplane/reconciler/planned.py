@@ -97,7 +97,7 @@ class Planned:
 
     def to_be_agreed_to(self) -> "Planned":
         """The plan without what is only to be looked at: it may be held for a while."""
-        changes = tuple(replace(change, fields=()) for change in self.wanted.changes)
+        changes = tuple(replace(change, differing=()) for change in self.wanted.changes)
         gateways = tuple(replace(plan, steps=plan.of_others()) for plan in self.gateways)
         wanted = replace(self.wanted, changes=changes)
         return replace(self, wanted=wanted, gateways=gateways, enforcement=())
