@@ -135,10 +135,11 @@ def rollback(
 
 
 def _carried_out(service: "Service", path: str, options: dict[str, str]) -> "Json":
+    from cli.connection import Request
     from cli.service import ServiceRefused
 
     try:
-        return service.call("POST", path, params=options)
+        return service.call(Request("POST", path, options))
     except ServiceRefused as error:
         if error.status != 412:
             raise

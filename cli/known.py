@@ -5,14 +5,13 @@ whenever the declaration may be. Whatever goes wrong here, the whole declaration
 """
 
 import hashlib
-import http.client
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlencode, urlsplit
 
-from cli.finding import CallerSettings, is_local, service_url, token_for
+from cli.connection import Request, Unanswered, connection_to
+from cli.finding import CallerSettings
 from cli.references import References, UnresolvedReference, references_in
 from cli.sources import STDIN, sources
 from controlplane.errors import SluiceError
@@ -22,6 +21,7 @@ Value = dict[str, Any]  # Any: a plan as the service shows it
 _WAYS = "1"
 """Another text whenever the same files come to be read in another way."""
 
+_OK = 200
 _CONNECT_S = 2.0
 _ANSWER_S = 600.0
 
@@ -66,48 +66,14 @@ def _value(references: References, text: str) -> str:
 
 def known_plan(settings: CallerSettings, name: Name, options: Mapping[str, bool]) -> Value | None:
     """The plan of a declaration that the service knows; None where it does not, or cannot be asked."""
+    flags = {flag: "true" for flag, on in options.items() if on}
+    content = json.dumps({"digest": name.digest}).encode()
+    request = Request(
+        "POST", "plan/known", flags, content, {"content-type": "application/json"}, timeout_s=_ANSWER_S
+    )
     try:
-        url = urlsplit(service_url(settings))
-        local = is_local(service_url(settings))
-        if not local and _by_proxy(url.scheme):
-            return None
-        connection = _connection(url.scheme, url.netloc)
-        flags = urlencode({flag: "true" for flag, on in options.items() if on})
-        headers = {
-            "authorization": f"Bearer {token_for(settings, local=local)}",
-            "content-type": "application/json",
-            "user-agent": "ctl",
-        }
-        path = f"{url.path.rstrip('/')}/api/v1/plan/known?{flags}"
-        try:
-            return _asked(connection, path, json.dumps({"digest": name.digest}), headers)
-        finally:
-            connection.close()
-    except (OSError, ValueError, http.client.HTTPException, SluiceError):
+        with connection_to(settings, connect_s=_CONNECT_S) as connection, connection.ask(request) as answer:
+            plan = json.loads(b"".join(answer.pieces)) if answer.status == _OK else None
+    except (Unanswered, ValueError, SluiceError):
         return None
-
-
-def _by_proxy(scheme: str) -> bool:
-    from urllib.request import getproxies
-
-    return scheme in getproxies()
-
-
-def _connection(scheme: str, place: str) -> http.client.HTTPConnection:
-    if scheme == "https":
-        import ssl
-
-        return http.client.HTTPSConnection(place, timeout=_CONNECT_S, context=ssl.create_default_context())
-    return http.client.HTTPConnection(place, timeout=_CONNECT_S)
-
-
-def _asked(
-    connection: http.client.HTTPConnection, path: str, body: str, headers: Mapping[str, str]
-) -> Value | None:
-    connection.connect()
-    connection.sock.settimeout(_ANSWER_S)
-    connection.request("POST", path, body, dict(headers))
-    answer = connection.getresponse()
-    content = answer.read()
-    plan = json.loads(content) if answer.status == http.client.OK else None
     return plan if isinstance(plan, dict) else None

@@ -1,19 +1,17 @@
 """The admin service as `ctl` sees it: its REST API, and how to find it."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeAlias
 from urllib.parse import quote, urlsplit
 
-import httpx
-
-from cli.finding import CallerSettings, is_local, service_url, token_for
+from cli.connection import Answer, Connection, Request, Unanswered, connection_to
+from cli.finding import CallerSettings, service_url
 from controlplane.errors import Problem, SluiceError, Unauthorized, Unavailable
 
 Json: TypeAlias = dict[str, Any]  # Any: what a REST API answers
 
-TIMEOUT_S = 30.0
 PLAN_TIMEOUT_S = 600.0
 """A first plan of many thousand queues is work for a minute."""
 PAGE = 200
@@ -33,39 +31,34 @@ class ServiceRefused(SluiceError):
 class Service:
     """One admin service. Raises Unavailable, Unauthorized and ServiceRefused."""
 
-    def __init__(self, client: httpx.Client) -> None:
-        self._client = client
+    def __init__(self, connection: Connection, url: str) -> None:
+        self._connection = connection
+        self._url = url
 
     def items(self, path: str, **filters: str) -> list[Json]:
         """Every entry of a list, over all its pages."""
         found: list[Json] = []
         query: dict[str, str | int] = {"limit": PAGE, **filters}
         while True:
-            page = self.call("GET", path, params=query)
+            page = self.call(Request("GET", path, query))
             found += page["items"]
             if not page.get("next_cursor"):
                 return found
             query["cursor"] = page["next_cursor"]
 
     def get(self, path: str, **filters: str) -> Json:
-        return self.call("GET", path, params=filters)
+        return self.call(Request("GET", path, filters))
 
     def lines(self, path: str, **filters: str) -> Iterator[str]:
         """An answer of any length, line by line. Raises Unavailable where it breaks off."""
-        try:
-            with self._client.stream("GET", path, params=filters) as answer:
-                if answer.status_code >= 400:
-                    answer.read()
-                    raise _error(answer)
-                yield from answer.iter_lines()
-        except httpx.TransportError as error:
-            raise self._unreachable(error) from error
+        with self._answered(Request("GET", path, filters)) as answer:
+            yield from _lines(answer.pieces)
 
     def create(self, path: str, body: Json) -> Json:
-        return self.call("POST", path, json=body)
+        return self.call(_posting(path, body))
 
     def delete(self, path: str) -> None:
-        self._send("DELETE", path)
+        self._content(Request("DELETE", path))
 
     def newest_revision(self) -> int:
         """The revision of the last write, by whomever."""
@@ -89,38 +82,45 @@ class Service:
     def _send_document(
         self, path: str, document: Json, params: dict[str, str], headers: Mapping[str, str] | None = None
     ) -> Json:
-        # In ASCII, as a text that is no Unicode has to arrive at the service to be refused by the grammar.
-        content = json.dumps(document).encode()
-        headers = {"content-type": "application/json", **(headers or {})}
-        return self.call(
-            "POST", path, content=content, params=params, headers=headers, timeout=PLAN_TIMEOUT_S
-        )
+        return self.call(_posting(path, document, params, headers or {}, timeout_s=PLAN_TIMEOUT_S))
 
-    def call(self, method: str, path: str, **request: Any) -> Json:  # Any: httpx's own options
-        answer = self._send(method, path, **request)
-        try:
-            value = answer.json()
-        except ValueError:
-            value = None
+    def call(self, request: Request) -> Json:
+        value = _value(self._content(request))
         if not isinstance(value, dict):
-            raise Unavailable(f"{self._client.base_url} answered something else than JSON; is it Sluice?")
+            raise Unavailable(f"{self._url} answered something else than JSON; is it Sluice?")
         return value
 
-    def _send(self, method: str, path: str, **request: Any) -> httpx.Response:
-        try:
-            answer = self._client.request(method, path, **request)
-        except httpx.TransportError as error:
-            raise self._unreachable(error) from error
-        if answer.status_code >= 400:
-            raise _error(answer)
-        return answer
+    def _content(self, request: Request) -> bytes:
+        with self._answered(request) as answer:
+            return b"".join(answer.pieces)
 
-    def _unreachable(self, error: httpx.TransportError) -> Unavailable:
-        why = str(error) or type(error).__name__
-        return Unavailable(
-            f"the admin service at {_origin(self._client)} cannot be reached: {why}",
-            remedy="`ctl up` starts one on this machine; SLUICE_URL names another",
-        )
+    @contextmanager
+    def _answered(self, request: Request) -> Iterator[Answer]:
+        """The answer to what was taken."""
+        try:
+            with self._connection.ask(request) as answer:
+                if answer.status >= 400:
+                    raise _error(answer)
+                yield answer
+        except Unanswered as error:
+            raise Unavailable(
+                f"the admin service at {_origin(self._url)} cannot be reached: {error}",
+                remedy="`ctl up` starts one on this machine; SLUICE_URL names another",
+            ) from error
+
+
+def _posting(
+    path: str,
+    body: Json,
+    query: Mapping[str, str] | None = None,
+    headers: Mapping[str, str] | None = None,
+    **options: float,
+) -> Request:
+    # In ASCII, as a text that is no Unicode has to arrive at the service to be refused by the grammar.
+    content = json.dumps(body).encode()
+    return Request(
+        "POST", path, query or {}, content, {"content-type": "application/json", **(headers or {})}, **options
+    )
 
 
 def _named(digest: str | None) -> dict[str, str]:
@@ -139,41 +139,44 @@ def path_of(plural: str, ref: str, *below: str) -> str:
 @contextmanager
 def connected(settings: CallerSettings) -> Iterator[Service]:
     """The service that the settings name, or the one that runs on this machine."""
-    url = service_url(settings)
-    local = is_local(url)
-    token = token_for(settings, local=local)
-    # Certificates take longer to load than most answers to come; here they would be of no use.
-    plain = local and urlsplit(url).scheme == "http"
-    with httpx.Client(
-        base_url=f"{url.rstrip('/')}/api/v1/",
-        headers={"authorization": f"Bearer {token}", "user-agent": "ctl"},
-        timeout=TIMEOUT_S,
-        trust_env=not local,
-        verify=not plain,
-    ) as client:
-        yield Service(client)
+    with connection_to(settings) as connection:
+        yield Service(connection, service_url(settings))
 
 
-def _origin(client: httpx.Client) -> str:
-    return f"{client.base_url.scheme}://{client.base_url.netloc.decode()}"
+def _origin(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}" if parts.netloc else url
 
 
-def _error(answer: httpx.Response) -> SluiceError:
+def _value(content: bytes) -> Any:  # Any: whatever is there that answers
     try:
-        body = answer.json()
+        return json.loads(content)
     except ValueError:
-        body = None
+        return None
+
+
+def _lines(pieces: Iterable[bytes]) -> Iterator[str]:
+    rest = b""
+    for piece in pieces:
+        *lines, rest = (rest + piece).split(b"\n")
+        yield from (line.decode() for line in lines)
+    if rest:
+        yield rest.decode()
+
+
+def _error(answer: Answer) -> SluiceError:
+    body = _value(b"".join(answer.pieces))
     if not isinstance(body, dict):
         body = {}
-    message = str(body.get("detail") or body.get("title") or f"the service answered {answer.status_code}")
+    message = str(body.get("detail") or body.get("title") or f"the service answered {answer.status}")
     remedy = body.get("remedy")
     problems = tuple(
         Problem(str(item.get("field", "")), str(item.get("message", "")), item.get("remedy"))
         for item in body.get("errors") or ()
         if isinstance(item, dict)
     )
-    if answer.status_code == 401:
+    if answer.status == 401:
         return Unauthorized(message, remedy=remedy or "SLUICE_TOKEN holds the token that ctl sends")
-    if answer.status_code >= 500:
+    if answer.status >= 500:
         return Unavailable(message, remedy=remedy or "`ctl status` and `ctl logs service` say more")
-    return ServiceRefused(message, status=answer.status_code, remedy=remedy, problems=problems)
+    return ServiceRefused(message, status=answer.status, remedy=remedy, problems=problems)

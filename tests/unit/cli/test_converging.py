@@ -1,10 +1,10 @@
 """How long `ctl` waits for gateways."""
 
-import httpx
 import pytest
 
 from cli.converging import PATIENCE_S, POLL_S, wait_until_converged
-from cli.service import Service
+from cli.finding import CallerSettings
+from cli.service import connected
 from controlplane.clock import ManualClock
 from tests.unit.cli.stand_in import StandIn, gateway, page
 
@@ -19,8 +19,8 @@ def test_waiting_ends_when_it_helps_no_more(stand_in: StandIn, state: str, expec
     revision = 7 if state == "converged" else 6
     stand_in.says(GATEWAYS, page(gateway(state, revision)))
     clock = ManualClock()
-    with httpx.Client(base_url=f"{stand_in.url}/api/v1/") as client:
-        convergence = wait_until_converged(Service(client), 7, 60, clock, sleep=lambda _: clock.advance(1))
+    with connected(CallerSettings(url=stand_in.url, token="a-token")) as service:
+        convergence = wait_until_converged(service, 7, 60, clock, sleep=lambda _: clock.advance(1))
     assert convergence.done is (state == "converged")
     assert clock.monotonic() == expected_s
 
@@ -29,14 +29,14 @@ def test_a_gateway_that_recovers_is_waited_for_again(stand_in: StandIn) -> None:
     states = ["degraded"] * 4 + ["pending"] + ["degraded"] * 4 + ["converged"]
     stand_in.says(GATEWAYS, *(page(gateway(state, 7 if state == "converged" else 6)) for state in states))
     clock = ManualClock()
-    with httpx.Client(base_url=f"{stand_in.url}/api/v1/") as client:
-        assert wait_until_converged(Service(client), 7, 60, clock, sleep=lambda _: clock.advance(1)).done
+    with connected(CallerSettings(url=stand_in.url, token="a-token")) as service:
+        assert wait_until_converged(service, 7, 60, clock, sleep=lambda _: clock.advance(1)).done
 
 
 def test_a_gateway_that_is_switched_off_is_not_waited_for(stand_in: StandIn) -> None:
     stand_in.says(GATEWAYS, page({**gateway("pending", 0), "enabled": False}))
-    with httpx.Client(base_url=f"{stand_in.url}/api/v1/") as client:
-        convergence = wait_until_converged(Service(client), 7, 60, ManualClock())
+    with connected(CallerSettings(url=stand_in.url, token="a-token")) as service:
+        convergence = wait_until_converged(service, 7, 60, ManualClock())
     assert (convergence.done, list(convergence.gateways)) == (True, [])
 
 
@@ -49,6 +49,6 @@ def test_a_service_is_asked_half_way_to_when_it_will_be_done(stand_in: StandIn) 
         pauses.append(seconds)
         clock.advance(seconds if len(pauses) > 1 else 0.4)
 
-    with httpx.Client(base_url=f"{stand_in.url}/api/v1/") as client:
-        wait_until_converged(Service(client), 7, 0.5, clock, sleep=sleep, moved=lambda _: next(parts, 0.5))
+    with connected(CallerSettings(url=stand_in.url, token="a-token")) as service:
+        wait_until_converged(service, 7, 0.5, clock, sleep=sleep, moved=lambda _: next(parts, 0.5))
     assert pauses[:2] == [POLL_S, pytest.approx(0.1)]
