@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable
 from typing import Any, NoReturn
 
-from cli.yaml_nodes import DEEPEST, MOST_VALUES, Loc, Replace
+from cli.reading import DEEPEST, MOST_VALUES, Loc, Replace
 
 _OTHERWISE = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]|\\\\u[dD][89a-fA-F]")
 """What YAML refuses or takes for the end of a line, and escapes of which JSON alone makes pairs."""
@@ -23,7 +23,7 @@ def json_values(text: str, replace: Replace) -> dict[str, Any] | None:  # Any: w
 
     `replace` is asked about those texts alone that may have a reference or be a secret, and is told no mark.
     """
-    if not text.lstrip().startswith("{") or _OTHERWISE.search(text):
+    if not text.lstrip().startswith("{") or _otherwise(text):
         return None
     # There is one of these before each value but the first.
     if text.count(",") + text.count("[") + text.count("{") >= MOST_VALUES:
@@ -36,6 +36,12 @@ def json_values(text: str, replace: Replace) -> dict[str, Any] | None:  # Any: w
     except (ValueError, RecursionError):
         return None
     return values if isinstance(values, dict) else None
+
+
+def _otherwise(text: str) -> bool:
+    # Nearly every text is told by this, in a tenth of the time that the search takes.
+    plain = text.isascii() and "\x7f" not in text and "\\u" not in text
+    return not plain and _OTHERWISE.search(text) is not None
 
 
 def _each_name_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """One file of a declaration: its values with every reference resolved, and what is wrong with them.
 
-The grammar is not known here, as its models take long to import: `cli.grammar` looks at a part by it.
+The grammar is not known here, as its models take long to import: `cli.grammar` looks at a part by it. The
+reader of YAML is imported where there is some.
 """
 
 import re
@@ -10,9 +11,9 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from cli.json_text import json_values
+from cli.reading import Loc, Mark, Position
 from cli.references import References, UnresolvedReference, has_reference, references_in
 from cli.sources import Source
-from cli.yaml_nodes import Loc, Mark, Position, Reader, YamlProblem, marks_of
 from controlplane.core.field_paths import NAMED, field_path
 from controlplane.core.redact import redacted
 from controlplane.core.secrets import MASK, is_gateway_reference
@@ -138,11 +139,19 @@ def _of_json(part: Part, text: str, references: References, *, literal_secrets: 
     if data is None or part.problems:
         return None
     part.data = data
-    part.find_marks = partial(marks_of, text)
+    part.find_marks = partial(_marks_of, text)
     return part
 
 
+def _marks_of(text: str) -> Mapping[Loc, Mark]:
+    from cli.yaml_nodes import marks_of
+
+    return marks_of(text)
+
+
 def _of_yaml(part: Part, text: str, references: References, *, literal_secrets: bool) -> Part:
+    from cli.yaml_nodes import Reader, YamlProblem
+
     reader = Reader(_Replacing(part, references, literal_secrets))
     part.find_marks = lambda: reader.marks
     try:

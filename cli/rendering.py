@@ -28,7 +28,7 @@ def as_yaml(value: object) -> str:
 def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Columns as wide as their widest cell; a cell never breaks its line."""
     lines = [list(headings), *([_cell(cell) for cell in row] for row in rows)]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(headings))]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
         for line in lines
@@ -37,11 +37,15 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def printable(text: str) -> str:
     """The text without what would steer a terminal; line ends stay."""
-    return "".join(char if char.isprintable() or char == "\n" else "\ufffd" for char in text)
+    return "\n".join(line if line.isprintable() else _masked(line) for line in text.split("\n"))
+
+
+def _masked(line: str) -> str:
+    return "".join(char if char.isprintable() else "\ufffd" for char in line)
 
 
 def _cell(text: str) -> str:
-    return printable(text).replace("\n", " ")
+    return text if text.isprintable() else printable(text).replace("\n", " ")
 
 
 def limit_in_words(limit: Value) -> str:

@@ -5,35 +5,18 @@ error; aliases may not grow a file beyond measure.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any
 
 import yaml
 
-MOST_VALUES = 500_000
-DEEPEST = 64
-
-Loc: TypeAlias = tuple[str | int, ...]
-Mark: TypeAlias = Any  # Any: the C and the Python parser have marks of their own
-Replace: TypeAlias = Callable[[Loc, str, Mark], str]
+from cli.reading import DEEPEST, MOST_VALUES, Loc, Mark, Position, Replace
 
 _TAG = "tag:yaml.org,2002:"
 _MERGE = _TAG + "merge"
 _DECIMAL = re.compile(r"[-+]?[0-9][0-9_]*")
-
-
-@dataclass(frozen=True, slots=True)
-class Position:
-    """A place in a file, both from 1 as editors count."""
-
-    line: int
-    column: int
-
-    @classmethod
-    def of(cls, mark: Mark) -> "Position":
-        return cls(mark.line + 1, mark.column + 1) if mark else cls(1, 1)
 
 
 class YamlProblem(Exception):

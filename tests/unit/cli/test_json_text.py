@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from cli.declaration import Declaration, read_declaration
 from cli.json_text import json_values
-from cli.yaml_nodes import DEEPEST, MOST_VALUES, Loc, Mark, Reader
+from cli.reading import DEEPEST, MOST_VALUES, Loc, Mark
+from cli.yaml_nodes import Reader
 from controlplane.errors import InvalidSpec
 from tests.fixtures.documents import documents
 from tests.fixtures.effort import examples
