@@ -13,6 +13,18 @@ Labels = Mapping[str, str]
 Pins = Mapping[tuple[str | int, ...], object]
 """Places in the finished object that must hold exactly these values, whatever a template does."""
 
+OWN_FIELDS = frozenset(
+    {
+        *("key", "labels", "declared_by", "uris", "hosts", "conditions", "plugin_config", "upstream"),
+        *("consumers", "set_headers", "bucket", "members", "budgets", "choices", "caps"),
+        *("username", "description", "models", "levels", "secret"),
+    }
+)
+"""The fields in which contexts differ that are alike otherwise; what is in the others, many have in common.
+
+Which these are decides only how fast objects are made: see `controlplane.core.shapes`.
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class CounterStore:
@@ -55,15 +67,15 @@ class Context:
 
     @property
     def template(self) -> str:
-        return f"{_TEMPLATES[self.key.kind]}.json.j2"
+        return _TEMPLATES[self.key.kind]
 
 
 _TEMPLATES = {
-    Kind.SERVICE: "service",
-    Kind.PLUGIN_CONFIG: "plugin_config",
-    Kind.CONSUMER: "consumer",
-    Kind.CREDENTIAL: "credential",
-    Kind.ROUTE: "route",
+    Kind.SERVICE: "service.json.j2",
+    Kind.PLUGIN_CONFIG: "plugin_config.json.j2",
+    Kind.CONSUMER: "consumer.json.j2",
+    Kind.CREDENTIAL: "credential.json.j2",
+    Kind.ROUTE: "route.json.j2",
 }
 
 

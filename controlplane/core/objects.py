@@ -27,8 +27,8 @@ SECRET_MARK = "$sluice-secret"  # noqa: S105 - the mark of a handle, no secret
 
 _MARK = SECRET_MARK.encode()
 _STRING = rb'"(?:[^"\\]|\\.)*"'
+_FRACTION = re.compile(rb"[:,\[]-?[0-9]+[.e]")
 # Inside a string its quotes would be escaped, so that it is found nowhere but where a handle was packed.
-_FRACTION = re.compile(rb"(?:^|[:,\[])-?[0-9]+[.e]")
 _HANDLE = re.compile(rb'\{"%b":(\[%b\])\}' % (re.escape(_MARK), rb",".join([_STRING] * 4)))
 
 
@@ -157,7 +157,7 @@ def _canonical_secret(value: object) -> Json:
 def canonical(value: Json) -> str:
     """The one text of a body, or of a part of one: sorted keys, no spaces, secrets as fingerprints."""
     text = orjson.dumps(value, default=_canonical_secret, option=_OPTIONS | orjson.OPT_SORT_KEYS)
-    if text.isascii() and not _FRACTION.search(text):
+    if text.isascii() and not _FRACTION.search(b":" + text):
         return text.decode()
     # The hashes on record are of what Python writes, which has other words for such texts and numbers.
     return json.dumps(value, sort_keys=True, separators=(",", ":"), default=_canonical_secret)
@@ -172,6 +172,17 @@ def body_hash(body: Body) -> str:
 def digest_of(text: str) -> str:
     """The hash of a body, by its canonical text."""
     return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def found_at(body: Json, path: Sequence[str | int]) -> Json:
+    """What stands at a path of a body; None where nothing does."""
+    value = body
+    for step in path:
+        try:
+            value = value[step]
+        except (KeyError, IndexError, TypeError):
+            return None
+    return value
 
 
 def resolved(text: bytes, texts: Mapping[str, str]) -> bytes:

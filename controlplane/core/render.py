@@ -18,6 +18,7 @@ from controlplane.core.objects import (
     Json,
     ObjectKey,
     body_hash,
+    found_at,
     packed,
     unpacked,
 )
@@ -107,17 +108,7 @@ def _check(context: Context, body: Json) -> None:
     if body.get("labels") != dict(context.labels):
         raise BadTemplate(f"{context.template} must place the labels of {context.key} as they are")
     for path, wanted in context.pins.items():
-        found = _at(body, path)
+        found = found_at(body, path)
         if found != wanted:
             where = "/".join(map(str, path))
             raise BadTemplate(f"{context.template} must place {wanted!r} at {where} of {context.key}")
-
-
-def _at(body: Json, path: Sequence[str | int]) -> Json:
-    value = body
-    for step in path:
-        try:
-            value = value[step]
-        except (KeyError, IndexError, TypeError):
-            return None
-    return value

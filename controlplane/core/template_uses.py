@@ -6,8 +6,10 @@ from typing import Any, TypeAlias
 
 from jinja2 import BaseLoader, Environment, Template, nodes
 
-Path: TypeAlias = tuple[str, ...]
-"""A field of a context, such as `("key", "id")`."""
+from controlplane.core.contexts import OWN_FIELDS
+
+Path: TypeAlias = str
+"""A field of a context, such as `key.id`."""
 
 MARK = "$sluice-place:"
 _CONTEXT = "context"
@@ -26,7 +28,7 @@ class Uses:
     """What a template does with the fields of its context."""
 
     placed: set[Path] = field(default_factory=set)
-    """Put into the text as they are: `{{ context.uris | tojson }}`."""
+    """Put into the text as they are, `{{ context.uris | tojson }}`, and likely to be this object's own."""
     tested: set[Path] = field(default_factory=set)
     """Asked whether they hold anything."""
     asked: set[Path] = field(default_factory=set)
@@ -88,17 +90,18 @@ def _path(node: nodes.Node | None) -> Path | None:
         names.append(node.attr)
         node = node.node
     named = names and isinstance(node, nodes.Name) and node.name == _CONTEXT
-    return tuple(reversed(names)) if named and not any(name.startswith("_") for name in names) else None
+    return ".".join(reversed(names)) if named and not any(name.startswith("_") for name in names) else None
 
 
 def _placed(node: nodes.Node) -> Path | None:
-    """The field that is placed as it is: `context.uris | tojson`."""
+    """The field of an object's own that is placed as it is: `context.uris | tojson`."""
     alone = isinstance(node, nodes.Filter) and node.name == "tojson" and not (node.args or node.kwargs)
-    return _path(node.node) if alone and isinstance(node, nodes.Filter) else None
+    path = _path(node.node) if alone and isinstance(node, nodes.Filter) else None
+    return path if path is not None and path.partition(".")[0] in OWN_FIELDS else None
 
 
 class MarkingLoader(BaseLoader):
-    """The templates of another loader, with marks for the values that they place as they are."""
+    """The templates of another loader, with marks for the objects' own values that they place as they are."""
 
     def __init__(self, loader: BaseLoader) -> None:
         self._loader = loader
@@ -129,4 +132,4 @@ class MarkingLoader(BaseLoader):
 
 def _marked(node: nodes.Expr) -> nodes.Expr:
     path = _placed(node)
-    return node if path is None else nodes.TemplateData(f'"{MARK}{".".join(path)}"')
+    return node if path is None else nodes.TemplateData(f'"{MARK}{path}"')

@@ -1,6 +1,7 @@
 """An object that is filled into a shape is what its template makes of its context alone."""
 
 import json
+from dataclasses import fields
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from jinja2 import DictLoader, FileSystemLoader
 
 from controlplane.core.abilities import OURS, STOCK
 from controlplane.core.compile import Compiler, Target
-from controlplane.core.contexts import Context, CounterStore, CredentialContext
+from controlplane.core.contexts import OWN_FIELDS, Context, CounterStore, CredentialContext
 from controlplane.core.objects import GatewayObject, Kind, ObjectKey, canonical
 from controlplane.core.render import BadTemplate, Renderer
 from controlplane.core.secrets import SecretRef
@@ -69,6 +70,13 @@ def test_the_usual_objects_are_all_filled_into_shapes() -> None:
     values = document(queues=queues, keys=[{"name": "web", "queues": ["a"]}])
     Compiler(rendered, Target("sluice")).compile(desired(values), MOMENT)
     assert rendered.alone == []
+
+
+def test_what_shapes_have_gaps_for_are_fields_of_contexts() -> None:
+    kinds = [Context]
+    for kind in kinds:
+        kinds += kind.__subclasses__()
+    assert {field.name for kind in kinds for field in fields(kind)} >= OWN_FIELDS
 
 
 def credential(name: str, prefix: str = "") -> CredentialContext:
