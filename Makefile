@@ -15,6 +15,8 @@ $(READY): requirements.lock pyproject.toml
 	@echo "installing the locked dependencies into $(VENV)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@# Packages come compiled; what is only linked to is compiled at every start, where Python may not keep it.
+	@$(BIN)/python -m compileall -q cli controlplane
 	@touch $(READY)
 
 install: $(READY) ## set up .venv from requirements.lock (the other targets do it by themselves)

@@ -24,7 +24,7 @@ def run() -> None:
     import gc
 
     # A command ends soon, and what it loads and reads stays to its end: the collector would look in vain.
-    gc.set_threshold(100_000, 50, 100)
+    gc.set_threshold(1_000_000, 50, 100)
     from cli.main import main
 
     gc.freeze()
@@ -36,6 +36,7 @@ def run() -> None:
             signal.signal(signal.SIGINT, _end)
     except KeyboardInterrupt:
         _end()
+    gc.freeze()  # nor does it find anything while Python ends
     sys.exit(code)
 
 

@@ -5,17 +5,12 @@ No place is known of what is read so: whoever has something to say against it re
 
 import json
 import re
-from collections.abc import Iterable
 from typing import Any, NoReturn
 
-from cli.reading import DEEPEST, MOST_VALUES, Loc, Replace
+from cli.reading import MOST_VALUES, NotPlain, Replace, replace_texts
 
 _OTHERWISE = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]|\\\\u[dD][89a-fA-F]")
 """What YAML refuses or takes for the end of a line, and escapes of which JSON alone makes pairs."""
-
-
-class _AsYaml(ValueError):
-    """Something that YAML refuses or understands in another way."""
 
 
 def json_values(text: str, replace: Replace) -> dict[str, Any] | None:  # Any: what a file says
@@ -32,8 +27,8 @@ def json_values(text: str, replace: Replace) -> dict[str, Any] | None:  # Any: w
         values = json.loads(
             text, object_pairs_hook=_each_name_once, parse_float=_plain, parse_constant=_no_number
         )
-        _replace_texts(values, replace, ())
-    except (ValueError, RecursionError):
+        replace_texts(values, replace)
+    except (NotPlain, ValueError, RecursionError):
         return None
     return values if isinstance(values, dict) else None
 
@@ -47,28 +42,15 @@ def _otherwise(text: str) -> bool:
 def _each_name_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     values = dict(pairs)
     if len(values) != len(pairs):
-        raise _AsYaml
+        raise NotPlain
     return values
 
 
 def _plain(number: str) -> float:
     if "e" in number or "E" in number:
-        raise _AsYaml  # which is a text where it has no sign
+        raise NotPlain  # which is a text where it has no sign
     return float(number)
 
 
 def _no_number(name: str) -> NoReturn:
-    raise _AsYaml
-
-
-def _replace_texts(values: dict[str, Any] | list[Any], replace: Replace, loc: Loc) -> None:
-    if len(loc) >= DEEPEST and values:
-        raise _AsYaml
-    items: Iterable[tuple[Any, Any]] = values.items() if isinstance(values, dict) else enumerate(values)
-    for name, value in items:
-        kind = type(value)
-        if kind is str:
-            if "$" in value or len(loc) == 2:
-                values[name] = replace((*loc, name), value, None)
-        elif kind is dict or kind is list:
-            _replace_texts(value, replace, (*loc, name))
+    raise NotPlain

@@ -129,13 +129,18 @@ def read_part(source: Source, environ: Mapping[str, str], *, literal_secrets: bo
     except InvalidSpec as error:
         problem = Problem("", error.message, error.remedy or _MEND)
         return Part(source.label, problems=[(Position(1, 1), problem)])
-    part = _of_json(Part(source.label), text, references, literal_secrets=literal_secrets)
-    return part or _of_yaml(Part(source.label), text, references, literal_secrets=literal_secrets)
+    part = _plain(Part(source.label), text, references, literal_secrets=literal_secrets)
+    return part or _by_nodes(Part(source.label), text, references, literal_secrets=literal_secrets)
 
 
-def _of_json(part: Part, text: str, references: References, *, literal_secrets: bool) -> Part | None:
-    """The part, if its text is JSON without a mistake."""
-    data = json_values(text, _Replacing(part, references, literal_secrets))
+def _plain(part: Part, text: str, references: References, *, literal_secrets: bool) -> Part | None:
+    """The part, if its text is plain JSON or YAML without a mistake."""
+    replacing = _Replacing(part, references, literal_secrets)
+    data = json_values(text, replacing)
+    if data is None and not part.problems:
+        from cli.plain_yaml import yaml_values
+
+        data = yaml_values(text, replacing)
     if data is None or part.problems:
         return None
     part.data = data
@@ -149,7 +154,7 @@ def _marks_of(text: str) -> Mapping[Loc, Mark]:
     return marks_of(text)
 
 
-def _of_yaml(part: Part, text: str, references: References, *, literal_secrets: bool) -> Part:
+def _by_nodes(part: Part, text: str, references: References, *, literal_secrets: bool) -> Part:
     from cli.yaml_nodes import Reader, YamlProblem
 
     reader = Reader(_Replacing(part, references, literal_secrets))

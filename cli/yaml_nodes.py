@@ -29,6 +29,10 @@ class YamlProblem(Exception):
         self.remedy = remedy
 
 
+class UntakenTag(Exception):
+    """A scalar of a kind that no declaration has."""
+
+
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc] # one of the two
     """Goes no deeper than `DEEPEST`: the parser in C would follow any text, whatever the stack holds."""
 
@@ -149,27 +153,33 @@ class Reader:
         return str(key.value)
 
     def _scalar(self, node: yaml.ScalarNode, loc: Loc, here: Mark) -> Any:
-        text: str = node.value
-        kind = node.tag.removeprefix(_TAG)
-        if kind == "null" and not node.style:
-            return None
-        if kind == "bool" and text.lower() in ("true", "false"):
-            return text.lower() == "true"
-        if kind in ("int", "float") and ":" not in text:
-            return self._number(node, kind, loc, here)
-        if kind in ("str", "bool", "int", "float", "timestamp", "null", "value"):
-            return self.replace(loc, text, here)
-        return self._broken(loc, here, "has a tag that is not taken", "remove the tag")
-
-    def _number(self, node: yaml.ScalarNode, kind: str, loc: Loc, here: Mark) -> int | float | None:
         try:
-            if kind == "int" and _DECIMAL.fullmatch(node.value):
-                return int(node.value.replace("_", ""))
-            number: int | float = self._constructor.construct_object(node)
+            value = scalar_value(node, self._constructor)
+        except UntakenTag:
+            return self._broken(loc, here, "has a tag that is not taken", "remove the tag")
         except ValueError:
-            self._broken(loc, here, "is no number that can be read", "write a smaller one")
-            return None
+            return self._broken(loc, here, "is no number that can be read", "write a smaller one")
+        return self.replace(loc, value, here) if isinstance(value, str) else value
+
+
+def scalar_value(
+    node: yaml.ScalarNode, constructor: yaml.constructor.SafeConstructor
+) -> str | float | bool | None:
+    """What a scalar means. Raises UntakenTag, and ValueError for a number that cannot be read."""
+    text: str = node.value
+    kind = node.tag.removeprefix(_TAG)
+    if kind == "null" and not node.style:
+        return None
+    if kind == "bool" and text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    if kind in ("int", "float") and ":" not in text:
+        if kind == "int" and _DECIMAL.fullmatch(text):
+            return int(text.replace("_", ""))
+        number: int | float = constructor.construct_object(node)
         return number
+    if kind in ("str", "bool", "int", "float", "timestamp", "null", "value"):
+        return text
+    raise UntakenTag
 
 
 def marks_of(text: str) -> Mapping[Loc, Mark]:
