@@ -1,6 +1,5 @@
 """Waiting until every gateway enforces a revision."""
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -8,7 +7,7 @@ from cli.service import Json, Service
 from controlplane.clock import Clock
 
 POLL_S = 0.05
-LONGEST_POLL_S = 0.25
+LONGEST_POLL_S = 0.5
 ENFORCING = ("converged", "drifted")
 """Drift that is only reported is no reason to wait: what was declared is enforced beside it."""
 
@@ -37,7 +36,7 @@ def wait_until_converged(
     revision: int,
     timeout_s: float,
     clock: Clock,
-    sleep: Callable[[float], None] = time.sleep,
+    sleep: Callable[[float], None] | None = None,
     moved: Callable[[Sequence[Json]], float | None] = lambda _: None,
 ) -> Convergence:
     """Wait for every enabled gateway, and not for one that has refused its objects for a while.
@@ -45,6 +44,7 @@ def wait_until_converged(
     `moved` is called with the gateways whenever they were looked at, and may say which part of all is done:
     a service that has thousands of objects to write is not asked for them all the time.
     """
+    sleep = sleep or _Passes(service).wait
     began = clock.monotonic()
     deadline = began + timeout_s
     refusing_since: dict[str, float] = {}
@@ -61,6 +61,19 @@ def wait_until_converged(
         if now >= deadline or all(gateway["name"] in hopeless for gateway in convergence.behind):
             return convergence
         sleep(min(_pause_s(now - began, part), max(deadline - now, POLL_S)))
+
+
+class _Passes:
+    """Waiting that ends as soon as the service has ended a pass over a gateway."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._heard: dict[str, str] = {}
+
+    def wait(self, seconds: float) -> None:
+        """Not at all the first time: what had ended before that is not known yet."""
+        within = {"within_ms": str(max(1, round(seconds * 1000)))} if self._heard else {}
+        self._heard = {"after": self._service.get("passes", **self._heard, **within)["mark"]}
 
 
 def _pause_s(waited_s: float, part: float | None) -> float:

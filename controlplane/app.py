@@ -44,6 +44,7 @@ from controlplane.clock import SystemClock
 from controlplane.core.refused_targets import USUAL_TARGETS, RefusedTargets
 from controlplane.errors import InvalidSettings, SluiceError
 from controlplane.logs import configure_logging, request_log, where
+from controlplane.reconciler.ended import EndedPasses
 from controlplane.reconciler.planning import Planner
 from controlplane.reconciler.wiring import make_reconciling
 from controlplane.settings import Settings
@@ -67,6 +68,7 @@ def create_app(
     background: Sequence[Background] = (),
     wake: Callable[[], None] = lambda: None,
     planner: Planner | None = None,
+    ended: EndedPasses | None = None,
 ) -> Litestar:
     """The service on a store. `background` runs for as long as it does; `wake` is called after a write.
 
@@ -111,7 +113,7 @@ def create_app(
         request_max_body_size=None,  # the handlers read no more than each of them allows
         state=State(
             {
-                "service": Service(store, wake, planner),
+                "service": Service(store, wake, planner, ended or EndedPasses()),
                 "gate": gate,
                 "sign_in": sign_in,
                 "known": KnownDeclarations(),
@@ -192,7 +194,13 @@ async def serve(settings: Settings) -> None:
         background = [reconciler.run]
         if spare := spare_memory():
             background.append(spare.run)
-        app = create_app(settings, store, background=background, wake=reconciler.wake, planner=planner)
+        app = create_app(
+            *(settings, store),
+            background=background,
+            wake=reconciler.wake,
+            planner=planner,
+            ended=reconciler.ended,
+        )
         config = uvicorn.Config(
             app,
             host=settings.host,

@@ -22,7 +22,7 @@ from controlplane.api.openapi_parts import (
     parameter,
     with_errors,
 )
-from controlplane.api.openapi_plans import ADOPT, ADOPTED, DIGEST, KNOWN, METRICS, OPTIONS
+from controlplane.api.openapi_plans import ADOPT, ADOPTED, DIGEST, KNOWN, METRICS, OPTIONS, PASSES
 from controlplane.api.openapi_schemas import Part, all_of, page_of, ref, schemas, view_name
 from controlplane.api.queries import LARGEST_PAGE, filters_of
 from controlplane.api.resources import PREFIX
@@ -245,6 +245,7 @@ def _document_paths() -> Part:
                 body=body(ADOPT, {"objects": ["routes/q.support"]}),
             ),
         },
+        f"{PREFIX}/passes": {"get": with_errors(PASSES, LIST)},
         f"{PREFIX}/drift": {"get": operation("what differs on the gateways", "apply", ref("Plan"), LIST)},
     }
 

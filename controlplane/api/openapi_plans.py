@@ -113,3 +113,26 @@ METRICS: Part = {
     "parameters": [],
     "responses": {"200": {"description": "OK", "content": {"text/plain": {"schema": _TEXT}}}},
 }
+PASSES: Part = {
+    "summary": "wait until a pass over a gateway ends",
+    "operationId": "passes",
+    "description": "The mark is another one once a pass has ended in the replica that answers.",
+    "tags": ["gateway"],
+    "parameters": [
+        {
+            "name": "after",
+            "in": "query",
+            "schema": _TEXT,
+            "description": "the mark of an earlier answer; without it nobody waits",
+        },
+        {
+            "name": "within_ms",
+            "in": "query",
+            "schema": {"type": "integer", "minimum": 1, "maximum": 10_000, "default": 1000},
+            "description": "how long to wait at most",
+        },
+    ],
+    "responses": {
+        "200": {"description": "OK", "content": {"application/json": {"schema": _object(mark=_TEXT)}}}
+    },
+}

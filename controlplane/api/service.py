@@ -1,10 +1,11 @@
 """What the handlers share: the store, and the news of a write for this replica's reconciler."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from controlplane.api.bodies import AnyRequest
 from controlplane.core.access import Principal
+from controlplane.reconciler.ended import EndedPasses
 from controlplane.reconciler.planning import Planner
 from controlplane.store.api import DeclaredStore
 
@@ -16,6 +17,8 @@ class Service:
     store: DeclaredStore
     wake: Callable[[], None]
     planner: Planner | None = None
+    ended: EndedPasses = field(default_factory=EndedPasses)
+    """The passes of this replica's reconciler."""
 
 
 def service_of(request: AnyRequest) -> Service:

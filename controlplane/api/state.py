@@ -18,6 +18,7 @@ from controlplane.core.report import above_report, account_report, enforcement_r
 from controlplane.core.selection import able
 from controlplane.store.records import Kind
 
+_LONGEST_WAIT_MS = 10_000
 _WITH_OBJECTS = (Kind.PROVIDER, Kind.QUEUE, Kind.RULE, Kind.KEY)
 
 
@@ -78,10 +79,22 @@ async def gateway_objects(request: AnyRequest, ref: FromPath[str]) -> Response[b
     return reply({"items": [record_view(item) for item in found], "next_cursor": cursor})
 
 
+@get("/passes", name="passes")
+async def passes(request: AnyRequest) -> Response[bytes]:
+    """A mark of the newest pass over a gateway; with another as `after`, once one has ended after that.
+
+    How gateways stand need not be asked for all the time then. Nobody is kept for longer than `within_ms`.
+    """
+    values = only(request, ("after", "within_ms"))
+    within_ms = number(values.get("within_ms", "1000"), "within_ms", largest=_LONGEST_WAIT_MS)
+    ended, after = service_of(request).ended, values.get("after")
+    return reply({"mark": ended.mark if after is None else await ended.after(after, within_ms / 1000)})
+
+
 def state_router() -> Router:
     objects = [
         get(f"/{kind.plural}/{{ref:str}}/objects", name=f"{kind}_objects")(_Objects(kind).objects)
         for kind in _WITH_OBJECTS
     ]
-    handlers = [queue_enforcement, rule_enforcement, gateway_objects, *objects]
+    handlers = [queue_enforcement, rule_enforcement, gateway_objects, passes, *objects]
     return Router(path=PREFIX, route_handlers=handlers, opt=dict(needs(Permission.READ)))

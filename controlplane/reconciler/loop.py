@@ -28,12 +28,14 @@ class GatewayLoop:
         work: GatewayPass,
         leadership: Leadership,
         desired: Callable[[], DesiredState | None],
+        ended: Callable[[], None],
         *,
         interval_s: float,
     ) -> None:
         self._work = work
         self._leadership = leadership
         self._desired = desired
+        self._ended = ended
         self._interval_s = interval_s
         self._news = asyncio.Event()
         self._uses = UseWatch(work)
@@ -71,6 +73,7 @@ class GatewayLoop:
             desired = self._desired()
             if desired is not None:
                 report = await self._work.run(desired, look=look)
+                self._ended()
                 if look:
                     await self._uses.look()
                 self._note(report, look=look)

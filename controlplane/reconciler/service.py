@@ -11,6 +11,7 @@ import structlog
 
 from controlplane.core.desired import DesiredState
 from controlplane.errors import StoreUnavailable
+from controlplane.reconciler.ended import EndedPasses
 from controlplane.reconciler.leadership import Leadership
 from controlplane.reconciler.loop import GatewayLoop
 from controlplane.reconciler.passes import GatewayPass
@@ -42,6 +43,7 @@ class Reconciler:
         self._connect = connect
         self._make_pass = make_pass
         self._interval_s = interval_s
+        self.ended = EndedPasses()
         self._leadership = Leadership(connect)
         self._desired: DesiredState | None = None
         self._news = asyncio.Event()
@@ -106,7 +108,8 @@ class Reconciler:
 
     def _start(self, record: GatewayRecord) -> None:
         work = self._make_pass(record, lambda: self._leadership.leads(record.id))
-        loop = GatewayLoop(work, self._leadership, lambda: self._desired, interval_s=self._interval_s)
+        news = (lambda: self._desired, self.ended.note)
+        loop = GatewayLoop(work, self._leadership, *news, interval_s=self._interval_s)
         task = asyncio.create_task(loop.run(), name=f"gateway-{record.name}")
         task.add_done_callback(_report_crash)
         self._loops[record.id] = (record.version, loop, task)

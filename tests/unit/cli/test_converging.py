@@ -52,3 +52,14 @@ def test_a_service_is_asked_half_way_to_when_it_will_be_done(stand_in: StandIn) 
     with connected(CallerSettings(url=stand_in.url, token="a-token")) as service:
         wait_until_converged(service, 7, 0.5, clock, sleep=sleep, moved=lambda _: next(parts, 0.5))
     assert pauses[:2] == [POLL_S, pytest.approx(0.1)]
+
+
+def test_between_two_looks_ctl_waits_for_a_pass_to_end(stand_in: StandIn) -> None:
+    behind = page(gateway("pending", 6))
+    stand_in.says(GATEWAYS, behind, behind, page(gateway("converged", 7)))
+    stand_in.says("GET passes", {"mark": "r.1"})
+    stand_in.says("GET passes?after=r.1&within_ms=50", {"mark": "r.2"})
+    with connected(CallerSettings(url=stand_in.url, token="a-token")) as service:
+        assert wait_until_converged(service, 7, 60, ManualClock()).done
+    looks = [path.split("?")[0] for _, path, _ in stand_in.seen]
+    assert looks == ["gateways", "passes", "gateways", "passes", "gateways"]
