@@ -59,16 +59,19 @@ def hosts(tenant: Tenant | None, base_domain: str | None) -> list[str]:
     return [f"{tenant.spec.subdomain}.{base_domain}"]
 
 
-def queue_addresses(queue: Queue, spoken: Sequence[str]) -> list[str]:
-    """The paths that name the queue, by its name and by its UUID."""
-    names = dict.fromkeys((queue.spec.name, str(queue.id)))
+def names_of(queue: Queue) -> tuple[str, ...]:
+    """How addresses name the queue: by its name and by its UUID."""
+    return tuple(dict.fromkeys((queue.spec.name, str(queue.id))))
+
+
+def queue_addresses(names: Sequence[str], spoken: Sequence[str]) -> list[str]:
+    """The paths that name a queue of these names."""
     return [f"{CHAT}/queue/{name}" for name in names] + [
         f"/queues/{name}{protocol}" for name in names for protocol in spoken
     ]
 
 
-def member_addresses(queue: Queue, tail: str) -> list[str]:
-    names = dict.fromkeys((queue.spec.name, str(queue.id)))
+def member_addresses(names: Sequence[str], tail: str) -> list[str]:
     return [f"{CHAT}/queue/{name}/{tail}" for name in names]
 
 

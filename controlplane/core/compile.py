@@ -17,6 +17,7 @@ from controlplane.core.addresses import (
     hosts,
     member_addresses,
     members_by_tail,
+    names_of,
     protocols,
     provider_address,
     queue_addresses,
@@ -245,10 +246,10 @@ class Compiler:
         spec = queue.spec
         labels = self._labels(queue.source, spec.name)
         providers = desired.providers
-        spoken = protocols(spec.members, providers)
-        tails: dict[tuple[MemberSpec, ...], list[str]] = {spec.members: queue_addresses(queue, spoken)}
+        spoken, names = protocols(spec.members, providers), names_of(queue)
+        tails: dict[tuple[MemberSpec, ...], list[str]] = {spec.members: queue_addresses(names, spoken)}
         for tail, members in members_by_tail(queue, providers).items():
-            tails.setdefault(members, []).extend(member_addresses(queue, tail))
+            tails.setdefault(members, []).extend(member_addresses(names, tail))
         plain = [protocol for protocol in (CHAT, RESPONSES, EMBEDDINGS, MESSAGES) if protocol in spoken]
         served = self._target.hosts(spec.tenant, desired)
         routes = QueueRoutes(queue, placed.placements, providers, labels, served, tuple(tails.items()), plain)

@@ -2,6 +2,7 @@
 
 import re
 from enum import StrEnum
+from functools import lru_cache
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _PATTERN = re.compile(r"([1-9][0-9]{0,6})(s|m|h|d)")
@@ -24,6 +25,7 @@ def is_calendar(text: str | None) -> bool:
     return text in (Calendar.DAY, Calendar.WEEK, Calendar.MONTH)
 
 
+@lru_cache(maxsize=1000)
 def window_seconds(text: str) -> int | None:
     """Length of a fixed window in seconds; None for a calendar window. Raises InvalidDuration."""
     if is_calendar(text):

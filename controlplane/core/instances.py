@@ -11,8 +11,8 @@ from controlplane.core.secrets import Secret
 from controlplane.core.spec import MemberSpec, ProviderType
 
 
-def member_instance(member: MemberSpec, provider: Provider, capped: Mapping[str, Json]) -> Instance:
-    """The instance of a queue's member; `capped` is what of its `override` caps its answers."""
+def member_instance(member: MemberSpec, provider: Provider) -> Instance:
+    """The instance of a queue's member."""
     return Instance(
         name=member.name,
         provider=provider.spec.type.value,
@@ -20,7 +20,7 @@ def member_instance(member: MemberSpec, provider: Provider, capped: Mapping[str,
         priority=member.priority,
         auth=_auth(provider),
         options={"model": member.model} if member.model is not None else {},
-        override={**_override(provider), **capped},
+        override=_override(provider),
         provider_conf=_provider_conf(provider),
     )
 

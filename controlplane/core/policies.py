@@ -78,9 +78,10 @@ def queue_policy(
     buckets above queues.
     """
     headers = SetHeaders({QUEUE_HEADER: queue.id.hex, **level_headers(above)})
-    for placement in placements.of(Mechanism.LEVEL):
+    levels = placements.of(Mechanism.LEVEL)
+    for placement in levels:
         _set_level(headers, queue, placement)
-    if placements.of(Mechanism.LEVEL):
+    if levels:
         headers.values[LEVELS_HEADER] = "1"
     counts = [count_rule(headers, item) for item in placements.of(Mechanism.COUNT)]
     concurrency = [concurrency_rule(headers, item) for item in placements.of(Mechanism.CONCURRENCY)]
@@ -230,9 +231,11 @@ def exhausted(queue: Queue, placements: Placements, members: Sequence[MemberSpec
 
     With a fallback on rate limiting the gateway then answers 503, which clients would not understand.
     """
+    if Fallback.RATE_LIMITING not in queue.spec.fallback:
+        return None
     limited = {item.member.name for item in placements.of(Mechanism.MEMBER) if item.member}
     usable = {member.name for member in members if member.weight}
-    if Fallback.RATE_LIMITING not in queue.spec.fallback or not usable <= limited:
+    if not usable <= limited:
         return None
     spent = [[f"{_REMAINING}_{_var(name.lower())}", "==", "0"] for name in sorted(usable)]
     return [

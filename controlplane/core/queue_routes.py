@@ -1,9 +1,10 @@
 """A queue's routes: for its addresses, for each choice of members, and for its name as the body's model."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
-from controlplane.core.contexts import Context, Labels, RouteContext
+from controlplane.core.contexts import Context, Instance, Labels, RouteContext
 from controlplane.core.desired import Provider, Queue
 from controlplane.core.enforcement import Placements
 from controlplane.core.instances import member_instance
@@ -19,7 +20,7 @@ MODEL_PRIORITY = 50
 _MODEL = ".model"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class QueueRoutes:
     """The routes of one queue: of its addresses, of those that name some members, and of plain paths."""
 
@@ -37,7 +38,7 @@ class QueueRoutes:
         for suffix, members, uris in self._choices():
             conditions, priority = self._named(suffix)
             yield self._route(suffix, members, uris, conditions, priority=priority)
-            if self._cap is not None:
+            if not self._capped_apart:
                 continue
             for asking, some, less in asking_less(members, self.providers, self.queue.spec.guards, uris):
                 ending = f"{suffix or '.'}{asking}"
@@ -63,9 +64,21 @@ class QueueRoutes:
             return [], ADDRESS_PRIORITY
         return [["post_arg.model", "==", self.queue.spec.name]], MODEL_PRIORITY
 
-    @property
+    @cached_property
     def _cap(self) -> int | None:
         return common_cap(self.queue.spec)
+
+    @cached_property
+    def _capped_apart(self) -> bool:
+        """Whether members have caps, and not all of them the same one."""
+        spec = self.queue.spec
+        return self._cap is None and any(member_cap(each, spec.guards) is not None for each in spec.members)
+
+    @cached_property
+    def _instances(self) -> Mapping[str, Instance]:
+        """The members without their caps, by name; all routes that reach them have these in common."""
+        members = self.queue.spec.members
+        return {member.name: member_instance(member, self.providers[member.provider]) for member in members}
 
     def _id(self, suffix: str) -> str:
         return f"q.{self.queue.spec.name}{suffix}"
@@ -73,12 +86,16 @@ class QueueRoutes:
     def _providers(self, members: Sequence[MemberSpec]) -> list[Provider]:
         return [self.providers[member.provider] for member in members]
 
-    def _capped(self, member: MemberSpec, members: Sequence[MemberSpec]) -> Mapping[str, Json]:
-        """What caps the answers of a member on a route that reaches these."""
+    def _capped(self, member: MemberSpec, members: Sequence[MemberSpec]) -> Instance:
+        """A member with its cap, on a route that reaches these."""
+        instance = self._instances[member.name]
         if self._cap is not None:
-            return filled_in(self.providers[member.provider], self._providers(members), self._cap)
-        cap = member_cap(member, self.queue.spec.guards)
-        return {} if cap is None else {"llm_options": {"max_tokens": cap}}
+            caps = filled_in(self.providers[member.provider], self._providers(members), self._cap)
+        elif self._capped_apart and (cap := member_cap(member, self.queue.spec.guards)) is not None:
+            caps = {"llm_options": {"max_tokens": cap}}
+        else:
+            return instance
+        return replace(instance, override={**instance.override, **caps})
 
     def _route(
         self,
@@ -102,9 +119,7 @@ class QueueRoutes:
             service=service_id(self.placements.strategy),
             plugin_config=policy_id(spec.name),
             instances=[
-                member_instance(
-                    member, self.providers[member.provider], self._capped(member, members) if capped else {}
-                )
+                self._capped(member, members) if capped else self._instances[member.name]
                 for member in members
             ],
             balancer=_balancer(spec),
