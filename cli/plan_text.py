@@ -142,8 +142,10 @@ def _painted(action: str, text: str, paint: Paint) -> str:
 
 def _listed(items: Sequence[Value]) -> list[Value]:
     """As many as are listed, in their order: what somebody should know is not behind what is as expected."""
-    known = [index for index, item in enumerate(items) if not _tells(item)]
-    told = [index for index, item in enumerate(items) if _tells(item)]
+    told: list[int] = []
+    known: list[int] = []
+    for index, item in enumerate(items):
+        (told if _tells(item) else known).append(index)
     return [items[index] for index in sorted([*told, *known][:MOST_SHOWN])]
 
 

@@ -27,12 +27,9 @@ def as_yaml(value: object) -> str:
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Columns as wide as their widest cell; a cell never breaks its line."""
-    lines = [list(headings), *([_cell(cell) for cell in row] for row in rows)]
+    lines = [headings, *([cell if cell.isprintable() else _cell(cell) for cell in row] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-        for line in lines
-    )
+    return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)
 
 
 def printable(text: str) -> str:
@@ -45,7 +42,7 @@ def _masked(line: str) -> str:
 
 
 def _cell(text: str) -> str:
-    return text if text.isprintable() else printable(text).replace("\n", " ")
+    return printable(text).replace("\n", " ")
 
 
 def limit_in_words(limit: Value) -> str:

@@ -3,9 +3,8 @@
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import typer
 
@@ -91,8 +90,7 @@ def _progress(length: int) -> Iterator[Any]:  # Any: Typer does not export its b
         yield bar
 
 
-@dataclass(frozen=True)
-class _Row:
+class _Row(NamedTuple):
     """What became of one object."""
 
     gateway: str
@@ -170,5 +168,5 @@ def _value(
             }
             for gateway in convergence.gateways
         ],
-        "objects": [asdict(row) for row in rows],
+        "objects": [row._asdict() for row in rows],
     }
