@@ -57,6 +57,8 @@ from controlplane.store.store import open_store
 Background = Callable[[], Awaitable[None]]
 
 _RESTART_S = 1.0
+_TURN_S = 0.0005
+"""How long a thread computes while another one waits; Python's own 5 ms is much where answers are many."""
 
 log = structlog.get_logger(__name__)
 
@@ -221,6 +223,8 @@ def main() -> int:
         # What was imported stays, so the collector need not look at it again, nor at every few new values.
         gc.freeze()
         gc.set_threshold(50_000, 20, 50)
+        # Plans are made in threads: what waits for the database or a gateway goes on in between, and soon.
+        sys.setswitchinterval(_TURN_S)
         uvloop.run(serve(settings))
     except SluiceError as error:
         sys.stderr.write(f"{error}\n")

@@ -41,10 +41,15 @@ def place_among(queue: Queue, above: Above, abilities: Abilities, memory: Memory
 
 def _placed(queue: Queue, above: Above, abilities: Abilities) -> Placed:
     placements = place(queue.spec, abilities, counted_above=above.counts(queue))
+    problems = _problems(queue, above, placements)
+    return Placed(queue, placements, tuple(above.of_queue(queue)), above.accounts(queue), problems)
+
+
+def _problems(queue: Queue, above: Above, placements: Placements) -> tuple[Problem, ...]:
+    """What of a queue would not be enforced; fields are named from the document's top."""
     problems = (*placements.problems, *_unspoken(queue.spec, above.desired), *above.queue_problems(queue))
     top = f"queues.{queue.spec.name}"
-    named = (Problem(f"{top}.{item.field}", item.message, item.remedy) for item in problems)
-    return Placed(queue, placements, tuple(above.of_queue(queue)), above.accounts(queue), tuple(named))
+    return tuple([Problem(f"{top}.{item.field}", item.message, item.remedy) for item in problems])
 
 
 def unenforceable(
@@ -55,8 +60,10 @@ def unenforceable(
 ) -> tuple[Problem, ...]:
     """Everything declared that a gateway would not enforce; fields are named from the document's top."""
     above = Above(desired, platform, abilities)
-    names = desired.queues if queues is None else queues
-    found = [item for name in names for item in _placed(desired.queues[name], above, abilities).problems]
+    found: list[Problem] = []
+    for queue in desired.queues.values() if queues is None else [desired.queues[name] for name in queues]:
+        placements = place(queue.spec, abilities, counted_above=above.counts(queue))
+        found += _problems(queue, above, placements)
     return (*found, *above.problems(), *model_problems(desired))
 
 

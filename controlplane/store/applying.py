@@ -39,8 +39,8 @@ async def apply_document(
     """
     try:
         async with write as change:
-            await _require_base(change, base)
-            applied = await _apply(change, document, deletes, dry_run=dry_run)
+            newest = await _newest(change, base)
+            applied = await _apply(change, document, deletes, newest, dry_run=dry_run)
             _undo_if(dry_run, applied)
             if numbered is not None and applied.changes:
                 numbered(applied.revision)
@@ -54,26 +54,28 @@ def _undo_if(dry_run: bool, applied: Applied) -> None:
         raise _DryRunEnds(applied)
 
 
-async def _require_base(change: Change, base: int | None) -> None:
-    newest = await change.connection.fetchval("SELECT coalesce(max(id), 0) FROM revision")
+async def _newest(change: Change, base: int | None) -> int:
+    """The newest revision. Raises PreconditionFailed when it is another than the base."""
+    newest: int = await change.connection.fetchval("SELECT coalesce(max(id), 0) FROM revision")
     if base is not None and newest != base:
         raise PreconditionFailed(
             f"the world has moved since the plan was made: revision {newest} follows revision {base}",
             remedy="plan again, and look at what is different",
         )
+    return newest
 
 
 async def _apply(
-    change: Change, document: Document, deletes: Sequence[tuple[Kind, str]], *, dry_run: bool
+    change: Change, document: Document, deletes: Sequence[tuple[Kind, str]], newest: int, *, dry_run: bool
 ) -> Applied:
     work = _Applying(change, document.source)
-    before_all = await change.connection.fetchval("SELECT coalesce(max(id), 0) FROM revision")
     for kind, specs in _sections(document):
-        await work.section(kind, specs)
+        if specs:
+            await work.section(kind, specs)
     if work.problems:
         raise InvalidSpec("the document cannot be accepted", problems=work.problems)
     changes = work.changes + await _remove(change, document.source, deletes)
-    revision = before_all if dry_run or not changes else await change.revision()
+    revision = newest if dry_run or not changes else await change.revision()
     return Applied(revision, changes, {name: "" if dry_run else key for name, key in work.keys.items()})
 
 
@@ -134,6 +136,8 @@ class _Applying:
             self.keys[spec.name] = put.made_key
 
     def _refers_to_failed(self, spec: Spec) -> bool:
+        if not any(self.failed.values()):
+            return False
         return any(names & self.failed[kind] for kind, names in referred(spec).items())
 
     def _fail(self, kind: Kind, name: str, problems: Iterable[Problem]) -> None:

@@ -21,6 +21,11 @@ _COLUMNS = (
     "after, revision_id AS revision, previous, digest"
 )
 
+# The moment is read when the head is ours, and not while another transaction still has it.
+_TAKE_HEAD = """
+    WITH head AS MATERIALIZED (SELECT digest FROM audit_head FOR UPDATE)
+    SELECT digest, clock_timestamp() AS at FROM head"""
+
 # As the migration that began the chain computed it.
 _EARLIER = """
     SELECT encode(sha256(convert_to(coalesce(string_agg(encode(sha256(convert_to(jsonb_build_array(
@@ -87,11 +92,10 @@ async def add_to_audit(
     """
     if not entries:
         return
-    head = await connection.fetchrow("SELECT rows, digest FROM audit_head FOR UPDATE")
+    head = await connection.fetchrow(_TAKE_HEAD)
     if head is None:
         raise StoreUnavailable("the head of the audit is missing", remedy="see docs/audit.md")
-    at = await connection.fetchval("SELECT clock_timestamp()")
-    previous, rows = head["digest"], []
+    at, previous, rows = head["at"], head["digest"], []
     for entry in entries:
         row = _row(entry, author, at, previous)
         previous = sealer.audit_digest(content(row))
