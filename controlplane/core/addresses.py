@@ -2,6 +2,8 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from itertools import chain
 from urllib.parse import urlsplit
 
 from controlplane.core.desired import Provider, Queue, Tenant
@@ -85,18 +87,18 @@ def members_by_tail(queue: Queue, providers: Mapping[str, Provider]) -> dict[str
     A member's name wins over a provider type, and that over a model. A model whose name cannot stand
     in a path is left out: its member's name still reaches it.
     """
-    picks: dict[str, tuple[MemberSpec, ...]] = {}
-    members = queue.spec.members
-    for member in members:
-        picks[member.name] = (member,)
-    for member in members:
-        kind = providers[member.provider].spec.type
-        picks.setdefault(kind.value, tuple(m for m in members if providers[m.provider].spec.type is kind))
-    for member in members:
+    picks: dict[str, tuple[MemberSpec, ...]] = {member.name: (member,) for member in queue.spec.members}
+    by_kind: dict[str, list[MemberSpec]] = {}
+    by_model: dict[str, list[MemberSpec]] = {}
+    for member in queue.spec.members:
+        by_kind.setdefault(providers[member.provider].spec.type.value, []).append(member)
         if member.model is not None and _fits_path(member.model):
-            picks.setdefault(member.model, tuple(m for m in members if m.model == member.model))
+            by_model.setdefault(member.model, []).append(member)
+    for tail, members in chain(by_kind.items(), by_model.items()):
+        picks.setdefault(tail, tuple(members))
     return {tail: chosen for tail, chosen in picks.items() if any(member.weight for member in chosen)}
 
 
+@lru_cache(maxsize=1000)
 def _fits_path(model: str) -> bool:
     return bool(_PLAIN_PATH.fullmatch(model)) and not any(part in (".", "..") for part in model.split("/"))

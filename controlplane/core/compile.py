@@ -247,12 +247,16 @@ class Compiler:
         labels = self._labels(queue.source, spec.name)
         providers = desired.providers
         spoken, names = protocols(spec.members, providers), names_of(queue)
-        tails: dict[tuple[MemberSpec, ...], list[str]] = {spec.members: queue_addresses(names, spoken)}
+        # Told apart by their names, for those are hashed fast.
+        reached = {_names(spec.members): (spec.members, queue_addresses(names, spoken))}
         for tail, members in members_by_tail(queue, providers).items():
-            tails.setdefault(members, []).extend(member_addresses(names, tail))
+            _, uris = reached.setdefault(_names(members), (members, []))
+            uris += member_addresses(names, tail)
         plain = [protocol for protocol in (CHAT, RESPONSES, EMBEDDINGS, MESSAGES) if protocol in spoken]
         served = self._target.hosts(spec.tenant, desired)
-        routes = QueueRoutes(queue, placed.placements, providers, labels, served, tuple(tails.items()), plain)
+        routes = QueueRoutes(
+            queue, placed.placements, providers, labels, served, tuple(reached.values()), plain
+        )
         policy = queue_policy(
             queue,
             placed.placements,
@@ -372,6 +376,10 @@ class Compiler:
     def _labels(self, source: str, name: str | None = None) -> Labels:
         labels = {OWNER_LABEL: self._target.owner, SOURCE_LABEL: source}
         return labels if name is None else {**labels, NAME_LABEL: name}
+
+
+def _names(members: Sequence[MemberSpec]) -> tuple[str, ...]:
+    return tuple([member.name for member in members])
 
 
 def _pinned(uses: Mapping[str, Json] | None) -> Pins:

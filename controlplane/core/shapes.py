@@ -9,7 +9,7 @@ few fields in which contexts differ that are alike otherwise: what the others ho
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache, reduce
+from functools import reduce
 from operator import attrgetter
 from typing import Any
 
@@ -242,17 +242,13 @@ def _unmarked(value: Json, values: Mapping[Path, Json]) -> Json:
 
 
 def _canonical(value: Json, text: str) -> str:
-    """The canonical form of what was packed as this text: of texts in ASCII, it is the same."""
+    """The canonical form of what was packed as this text: of texts in ASCII, their names in order at most."""
     if text.isascii():
         kind = type(value)
         if kind is str or (kind is list and {*map(type, value)} <= {str}):
             return text
-    return _canonical_again(text)
-
-
-@lru_cache(maxsize=1000)
-def _canonical_again(text: str) -> str:
-    """The canonical form of packed JSON; the objects of a queue have some in common, such as their labels."""
+        if kind is dict and {*map(type, value.values())} <= {str}:
+            return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
     return canonical(unpacked(text.encode()))
 
 
