@@ -95,18 +95,28 @@ async def add_to_audit(
     head = await connection.fetchrow(_TAKE_HEAD)
     if head is None:
         raise StoreUnavailable("the head of the audit is missing", remedy="see docs/audit.md")
-    at, previous, rows = head["at"], head["digest"], []
-    for entry in entries:
-        row = _row(entry, author, at, previous)
-        previous = sealer.audit_digest(content(row))
-        rows.append(
-            (
-                *(at, row.author, row.address, row.request_id, row.action, row.kind, entry.object_id),
-                *(row.name, entry.tenant, row.before, row.after, row.revision, row.previous, previous),
-            )
+    chain = _Chain(sealer, author, head["at"], head["digest"])
+    await insert(connection, "audit", _WRITTEN, map(chain.add, entries))
+    await connection.execute("UPDATE audit_head SET rows = rows + $1, digest = $2", len(entries), chain.last)
+
+
+@dataclass
+class _Chain:
+    """Makes rows, each chained to the one before; `last` is the digest of the newest."""
+
+    sealer: Sealer
+    author: Author
+    at: datetime
+    last: str
+
+    def add(self, entry: Entry) -> tuple[object, ...]:
+        """The next row, as it is written."""
+        row = _row(entry, self.author, self.at, self.last)
+        self.last = self.sealer.audit_digest(content(row))
+        return (
+            *(row.at, row.author, row.address, row.request_id, row.action, row.kind, entry.object_id),
+            *(row.name, entry.tenant, row.before, row.after, row.revision, row.previous, self.last),
         )
-    await insert(connection, "audit", _WRITTEN, rows)
-    await connection.execute("UPDATE audit_head SET rows = rows + $1, digest = $2", len(entries), previous)
 
 
 class Audit:

@@ -1,6 +1,6 @@
 """Connections to Postgres, and its troubles in our words."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -80,9 +80,9 @@ async def _translated() -> AsyncIterator[None]:
 
 
 async def insert(
-    connection: Connection, table: str, columns: Sequence[str], rows: Sequence[Sequence[object]]
+    connection: Connection, table: str, columns: Sequence[str], rows: Iterable[Sequence[object]]
 ) -> None:
-    """Insert rows at once, however many."""
+    """Insert rows at once, however many; they are sent while the next ones are made."""
     if rows:
         await connection.copy_records_to_table(table, columns=columns, records=rows)
 
