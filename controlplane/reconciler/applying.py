@@ -1,7 +1,9 @@
 """A plan to results: writes in order, a few at once; a failed object holds up only what needs it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections import deque
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from itertools import groupby, islice
 
@@ -10,6 +12,7 @@ from controlplane.core.plan import Action, Plan, Step
 from controlplane.core.secrets import MASK
 from controlplane.errors import GatewayRefused, GatewayUnavailable, SluiceError
 from controlplane.gateway.driver import IN_FLIGHT, MOST_IN_FLIGHT, AtOnce, ByObject, Gateway, Writable, Write
+from controlplane.reconciler.handover import Handover
 from controlplane.reconciler.pace import Pace
 
 _GIVE_UP_AFTER = IN_FLIGHT
@@ -17,6 +20,8 @@ _GIVE_UP_AFTER = IN_FLIGHT
 
 _KEPT_TOGETHER = 500
 """So many results are handed over at a time: a crash forgets no more than these."""
+
+_LOOKED_AT_TOGETHER = 100
 
 _SHORTEST_MASKED = 6
 
@@ -36,10 +41,13 @@ class Result:
         return self.error is None
 
 
-async def apply(plan: Plan, gateway: Writable, secrets: Mapping[str, str]) -> AsyncIterator[list[Result]]:
+async def apply(
+    plan: Plan, gateway: Writable, secrets: Mapping[str, str]
+) -> AsyncGenerator[list[Result], None]:
     """Carry out a plan, and yield the results as they come, so that they can be kept.
 
-    A gateway that takes everything at once gives them at once, others some hundred of a rank at a time.
+    A gateway that takes everything at once gives them at once, others some hundred of a rank at a time, while
+    the writes go on. Close it to end them.
     `secrets` has the text of every secret that the plan's objects name.
     """
     held_up = _HeldUp(secrets)
@@ -49,8 +57,9 @@ async def apply(plan: Plan, gateway: Writable, secrets: Mapping[str, str]) -> As
         return
     applier = _Applier(gateway, held_up, Pace())
     for _, rank in groupby(plan.steps, key=lambda step: (step.action is Action.DELETE, step.key.kind)):
-        while part := list(islice(rank, _KEPT_TOGETHER)):
-            yield await applier.run(part)
+        async with aclosing(applier.run(rank)) as results:
+            async for part in results:
+                yield part
 
 
 async def _broken(steps: Iterable[Step], gateway: Gateway) -> Mapping[ObjectKey, str]:
@@ -131,25 +140,42 @@ class _Applier:
         self._pace = pace
         self._lost_in_a_row = 0
 
-    async def run(self, steps: Sequence[Step]) -> list[Result]:
-        """Carry out steps that do not need one another, at the gateway's pace."""
+    async def run(self, steps: Iterator[Step]) -> AsyncGenerator[list[Result], None]:
+        """Carry out steps that do not need one another, at the gateway's pace, and give results meanwhile."""
+        looked_at = _LookedAt(steps, self._look_at)
+        results: Handover[Result] = Handover(_KEPT_TOGETHER)
+
+        async def work_on() -> None:
+            while step := await looked_at.next():
+                await results.put(await self._one(step))
+
+        workers = [asyncio.create_task(work_on()) for _ in range(MOST_IN_FLIGHT)]
+        working = asyncio.gather(*workers)
+        working.add_done_callback(lambda _: results.end())
+        try:
+            while done := await results.take():
+                yield done
+            await working
+        finally:
+            for worker in workers:
+                worker.cancel()
+            await asyncio.gather(working, *workers, return_exceptions=True)
+
+    async def _look_at(self, steps: Sequence[Step]) -> None:
         if not self._gone:
             self._held_up.broken(await _broken(steps, self._gateway))
-        left = iter(steps)
-
-        async def work_on() -> list[Result]:
-            return [await self._one(step) for step in left]
-
-        done = await asyncio.gather(*(work_on() for _ in range(min(MOST_IN_FLIGHT, len(steps)))))
-        results = [result for each in done for result in each]
-        self._held_up.failed(result.step.key for result in results if not result.ok)
-        return results
 
     @property
     def _gone(self) -> bool:
         return self._lost_in_a_row >= _GIVE_UP_AFTER
 
     async def _one(self, step: Step) -> Result:
+        result = await self._tried(step)
+        if not result.ok:
+            self._held_up.failed([step.key])
+        return result
+
+    async def _tried(self, step: Step) -> Result:
         if self._gone:
             gone = "not tried: the gateway cannot be reached"
             return Result(step, gone, sent=False, unreachable=True)
@@ -174,3 +200,23 @@ class _Applier:
                 await self._gateway.delete(step.key)
             else:
                 await self._gateway.write(step.key, self._held_up.text(step.wanted))
+
+
+class _LookedAt:
+    """Steps for several workers, looked at some at a time shortly before they are their turn."""
+
+    def __init__(self, steps: Iterator[Step], look_at: Callable[[Sequence[Step]], Awaitable[None]]) -> None:
+        self._steps = steps
+        self._look_at = look_at
+        self._next: deque[Step] = deque()
+        self._looking = asyncio.Lock()
+
+    async def next(self) -> Step | None:
+        """The next step; None when there is none left."""
+        async with self._looking:
+            if not self._next:
+                some = list(islice(self._steps, _LOOKED_AT_TOGETHER))
+                if some:
+                    await self._look_at(some)
+                self._next.extend(some)
+            return self._next.popleft() if self._next else None

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -181,16 +182,17 @@ class GatewayPass:
         done: list[Result] = []
         keeping: asyncio.Task[None] | None = None
         try:
-            async for results in apply(plan, self.gateway, secrets):
-                self._remember(results)
-                done += results
-                if keeping is not None:
-                    await keeping
-                # Beside the next writes, which need not wait for the database.
-                keeping = asyncio.create_task(self._keep(results))
-                if not self.may_write():
-                    lost = f"another replica may lead {self.record.name} now; this pass ends here"
-                    raise LeadershipLost(lost)
+            async with aclosing(apply(plan, self.gateway, secrets)) as parts:
+                async for results in parts:
+                    self._remember(results)
+                    done += results
+                    if keeping is not None:
+                        await keeping
+                    # Beside the next writes, which need not wait for the database.
+                    keeping = asyncio.create_task(self._keep(results))
+                    if not self.may_write():
+                        lost = f"another replica may lead {self.record.name} now; this pass ends here"
+                        raise LeadershipLost(lost)
         finally:
             if keeping is not None:
                 await keeping

@@ -132,11 +132,21 @@ async def bare_writes(values: dict[str, Any], *, by_httpx: bool = False) -> floa
     return best
 
 
-def measured(queues: int, folder: Path, target: Target, objects: int, bare_s: float, httpx_s: float) -> Found:
-    """What `ctl` and the service need, on a stack of their own before this Admin API."""
+def measured(
+    queues: int,
+    folder: Path,
+    target: Target,
+    objects: int,
+    bare_s: float,
+    httpx_s: float,
+    *,
+    rest_s: float = 0,
+) -> Found:
+    """What `ctl` and the service need, on a stack of their own before this Admin API, which rests first."""
     file = folder / "queues.yaml"
     file.write_text(json.dumps(document(queues), indent=1))
     with _stack(folder / "home", target) as stack:
+        time.sleep(rest_s)
         arguments = ("apply", "-f", str(file), "--yes", "--timeout", str(_PATIENCE_S))
         apply_s = _timed(stack, *arguments)
         first_s = _timed(stack, "plan", "-f", str(file))

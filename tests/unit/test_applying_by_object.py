@@ -1,0 +1,101 @@
+"""What is written object by object: results come while the writes go on, and whoever closes ends them."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from controlplane.core.objects import GatewayObject, Kind, ObjectKey, body_hash, packed
+from controlplane.core.plan import Action, Plan, Reason, Step, ordered
+from controlplane.errors import GatewayRefused
+from controlplane.reconciler.applying import Result, apply
+
+MANY = 2000
+
+# Any: bodies of gateway objects.
+
+
+class Objects:
+    """The write side of such a gateway, which takes the time of one turn of the loop for each write."""
+
+    def __init__(self) -> None:
+        self.read_stamp: str | None = None
+        self.written: list[ObjectKey] = []
+        self.looked_at: list[int] = []
+        self.refused: ObjectKey | None = None
+        self.fault_after = 2 * MANY
+
+    async def check(self, objects: Any) -> Mapping[ObjectKey, str]:
+        self.looked_at.append(len(list(objects)))
+        return {}
+
+    async def write(self, key: ObjectKey, _: Any) -> None:
+        await asyncio.sleep(0)
+        if len(self.written) >= self.fault_after:
+            raise ArithmeticError("a fault of ours")
+        if key == self.refused:
+            raise GatewayRefused("it is refused", status=400)
+        self.written.append(key)
+
+    async def delete(self, key: ObjectKey) -> None:
+        await self.write(key, None)
+
+    async def _nothing(self, *_: Any) -> Any:
+        raise AssertionError("nothing else is asked")
+
+    capabilities = read = stamp = find = last_uses = validate = close = _nothing
+
+
+def created(kind: Kind, object_id: str, **body: Any) -> Step:
+    key = ObjectKey(kind, object_id)
+    item = GatewayObject(key, packed({"id": object_id, **body}), body_hash({}), "queue support")
+    return Step(Action.CREATE, key, Reason.DECLARED, item)
+
+
+def plan(routes: int) -> Plan:
+    steps = [created(Kind.ROUTE, f"r{number}", service_id="s") for number in range(routes)]
+    return Plan(ordered([created(Kind.SERVICE, "s"), *steps]))
+
+
+async def test_results_come_some_hundred_at_a_time_in_the_order_of_ranks() -> None:
+    gateway = Objects()
+    parts = [part async for part in apply(plan(MANY), gateway, {})]
+    results = [result for part in parts for result in part]
+    assert len(results) == len(gateway.written) == MANY + 1
+    assert gateway.written[0].kind is Kind.SERVICE
+    assert len(parts) > 2, "the service, and the routes not all at once"
+    assert sum(gateway.looked_at) == MANY + 1
+
+
+async def test_whoever_closes_ends_the_writes() -> None:
+    gateway = Objects()
+    parts = apply(plan(MANY), gateway, {})
+    await anext(parts)  # the service
+    await anext(parts)
+    await parts.aclose()
+    written = len(gateway.written)
+    assert written < MANY
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+    await asyncio.sleep(0)
+    assert len(gateway.written) == written
+
+
+async def test_what_needs_a_failed_object_is_not_sent() -> None:
+    gateway = Objects()
+    gateway.refused = ObjectKey(Kind.SERVICE, "s")
+    results: list[Result] = []
+    async for part in apply(plan(3), gateway, {}):
+        results += part
+    assert [result.sent for result in results] == [True, False, False, False]
+    assert {result.error for result in results[1:]} == {"waits for services/s, which failed"}
+    assert gateway.written == []
+
+
+async def test_a_fault_of_ours_ends_all_of_it() -> None:
+    gateway = Objects()
+    gateway.fault_after = 700
+    with pytest.raises(ArithmeticError):
+        [part async for part in apply(plan(MANY), gateway, {})]
+    assert len(gateway.written) == 700
+    assert asyncio.all_tasks() == {asyncio.current_task()}
