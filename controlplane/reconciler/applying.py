@@ -176,13 +176,21 @@ class _Applier:
         return result
 
     async def _tried(self, step: Step) -> Result:
-        if self._gone:
-            gone = "not tried: the gateway cannot be reached"
-            return Result(step, gone, sent=False, unreachable=True)
         if reason := self._held_up.reason(step):
             return Result(step, reason, sent=False)
+        async with self._pace.turn():
+            # While this one waited for its turn, others may have found that nobody answers any more.
+            if self._gone:
+                gone = "not tried: the gateway cannot be reached"
+                return Result(step, gone, sent=False, unreachable=True)
+            return await self._sent(step)
+
+    async def _sent(self, step: Step) -> Result:
         try:
-            await self._send(step)
+            if step.wanted is None:
+                await self._gateway.delete(step.key)
+            else:
+                await self._gateway.write(step.key, self._held_up.text(step.wanted))
         except GatewayUnavailable as error:
             self._lost_in_a_row += 1
             return Result(step, self._held_up.masked(str(error)), unreachable=True)
@@ -194,16 +202,9 @@ class _Applier:
         self._lost_in_a_row = 0
         return Result(step)
 
-    async def _send(self, step: Step) -> None:
-        async with self._pace.turn():
-            if step.wanted is None:
-                await self._gateway.delete(step.key)
-            else:
-                await self._gateway.write(step.key, self._held_up.text(step.wanted))
-
 
 class _LookedAt:
-    """Steps for several workers, looked at some at a time shortly before they are their turn."""
+    """Steps for several workers, looked at some at a time shortly before it is their turn."""
 
     def __init__(self, steps: Iterator[Step], look_at: Callable[[Sequence[Step]], Awaitable[None]]) -> None:
         self._steps = steps

@@ -8,7 +8,8 @@ import pytest
 
 from controlplane.core.objects import GatewayObject, Kind, ObjectKey, body_hash, packed
 from controlplane.core.plan import Action, Plan, Reason, Step, ordered
-from controlplane.errors import GatewayRefused
+from controlplane.errors import GatewayRefused, GatewayUnavailable
+from controlplane.gateway.driver import IN_FLIGHT
 from controlplane.reconciler.applying import Result, apply
 
 MANY = 2000
@@ -25,13 +26,18 @@ class Objects:
         self.looked_at: list[int] = []
         self.refused: ObjectKey | None = None
         self.fault_after = 2 * MANY
+        self.gone = False
+        self.tried = 0
 
     async def check(self, objects: Any) -> Mapping[ObjectKey, str]:
         self.looked_at.append(len(list(objects)))
         return {}
 
     async def write(self, key: ObjectKey, _: Any) -> None:
+        self.tried += 1
         await asyncio.sleep(0)
+        if self.gone:
+            raise GatewayUnavailable("nobody answers")
         if len(self.written) >= self.fault_after:
             raise ArithmeticError("a fault of ours")
         if key == self.refused:
@@ -90,6 +96,16 @@ async def test_what_needs_a_failed_object_is_not_sent() -> None:
     assert [result.sent for result in results] == [True, False, False, False]
     assert {result.error for result in results[1:]} == {"waits for services/s, which failed"}
     assert gateway.written == []
+
+
+async def test_a_gateway_that_is_gone_is_tried_a_few_times_whoever_waits_for_a_turn() -> None:
+    gateway = Objects()
+    gateway.gone = True
+    routes = Plan(tuple(step for step in plan(MANY).steps if step.key.kind is Kind.ROUTE))
+    results = [result async for part in apply(routes, gateway, {}) for result in part]
+    assert IN_FLIGHT <= gateway.tried < 2 * IN_FLIGHT
+    assert sum(result.sent for result in results) == gateway.tried
+    assert (len(results), {result.unreachable for result in results}) == (MANY, {True})
 
 
 async def test_a_fault_of_ours_ends_all_of_it() -> None:
