@@ -4,7 +4,7 @@ It is kept as it was declared, and masked wherever something is told of it.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from controlplane.core.secrets import MASK
@@ -13,6 +13,8 @@ _NAMES = re.compile(
     r"(?:^|[-_.])(?:token|secret|password|passwd|credentials?|authorization|cookie|signature|(?:api|access)[-_]?key)$",
     re.IGNORECASE,
 )
+# How APISIX calls the keys of providers, clients and certificates, beside what sounds so.
+_HELD = frozenset({"auth", "key", "keys"})
 # Some providers take their key in the address.
 _QUERY = re.compile(r"(https?://[^\s?#]*\?)[^\s#]+")
 
@@ -20,6 +22,28 @@ _QUERY = re.compile(r"(https?://[^\s?#]*\?)[^\s#]+")
 def sounds_secret(name: str) -> bool:
     """Whether what is called so is a secret, as far as its name tells."""
     return _NAMES.search(name) is not None
+
+
+def secrets_of_gateway(value: Any) -> Iterator[str]:  # Any: JSON
+    """Every text in an object of a gateway, whoever wrote it, that is a secret by its place."""
+    if isinstance(value, Mapping):
+        for name, item in value.items():
+            if name in _HELD or sounds_secret(name):
+                yield from _texts(item)
+            else:
+                yield from secrets_of_gateway(item)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from secrets_of_gateway(item)
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+        yield value.rpartition(" ")[2]  # without `Bearer` and its like
+    elif isinstance(value, (Mapping, list, tuple)):
+        for item in value.values() if isinstance(value, Mapping) else value:
+            yield from _texts(item)
 
 
 def without_query(text: str) -> str:

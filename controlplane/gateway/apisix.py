@@ -11,7 +11,7 @@ import httpx
 from controlplane.core.diff import LiveObject
 from controlplane.core.objects import Body, GatewayObject, Kind, ObjectKey
 from controlplane.errors import GatewayRefused, GatewayUnavailable
-from controlplane.gateway.client import AdminClient, json_of, refused, strange, without_json
+from controlplane.gateway.client import AdminClient, json_of, strange, without_json
 from controlplane.gateway.driver import IN_FLIGHT, Capabilities
 from controlplane.gateway.lists import PackedBody, listed
 from controlplane.gateway.schema import SchemaSet
@@ -79,10 +79,10 @@ class ApisixAdmin:
         found = (_USE.fullmatch(line) for line in response.text.splitlines())
         return {match[1]: float(match[2]) for match in found if match}
 
-    async def write(self, key: ObjectKey, body: Body | bytes) -> None:
+    async def write(self, key: ObjectKey, body: Body | bytes, secrets: Iterable[str] = ()) -> None:
         # A consumer is put to the collection: its name is in the body.
         path = Kind.CONSUMER.value if key.kind is Kind.CONSUMER else key.path
-        await self._client.request("PUT", path, body)
+        await self._client.request("PUT", path, body, secrets)
 
     async def delete(self, key: ObjectKey) -> None:
         for attempt in range(self._client.retry.attempts):
@@ -171,7 +171,7 @@ class ApisixAdmin:
             return found
         if response.status_code == httpx.codes.NOT_FOUND:  # nothing of the kind was ever made
             return {}
-        raise refused("GET", path, response)
+        raise self._client.refused("GET", path, response)
 
 
 async def _taken(take: Callable[[httpx.Response], Awaitable[None]], response: httpx.Response) -> None:

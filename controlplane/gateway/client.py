@@ -1,6 +1,7 @@
 """The HTTP side of an Admin API: requests that are tried again while the gateway is not well."""
 
 import asyncio
+import json
 import random
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -10,13 +11,13 @@ import httpx
 import orjson
 
 from controlplane.core.objects import Body, GatewayObject, ObjectKey
+from controlplane.core.quoted import told
 from controlplane.errors import GatewayRefused, GatewayUnavailable
 from controlplane.gateway.driver import MOST_IN_FLIGHT
 from controlplane.gateway.validation import Chunk, chunks
 from controlplane.gateway.wire import WRITES, Writer, direct
 
 PREFIX = "/apisix/admin/"
-_LONGEST_MESSAGE = 500
 _VALIDATE = "configs/validate"
 
 
@@ -34,7 +35,10 @@ class Retry:
 
 
 class AdminClient:
-    """Somebody with the key of an Admin API. Answers 5xx and time-outs are tried again, 4xx are not."""
+    """Somebody with the key of an Admin API. Answers 5xx and time-outs are tried again, 4xx are not.
+
+    Whatever the gateway says goes through here, and comes out of here without the secrets that it was sent.
+    """
 
     def __init__(
         self,
@@ -50,6 +54,7 @@ class AdminClient:
     ) -> None:
         base = url.rstrip("/").removesuffix(PREFIX.rstrip("/")) + PREFIX
         headers = {"X-API-KEY": admin_key}
+        self._admin_key = admin_key
         self._writer = (
             Writer(base, headers, connections=in_flight, timeout_s=timeout_s)
             if transport is None and direct(base)
@@ -68,22 +73,32 @@ class AdminClient:
         self.sleep = sleep
         self._chance = chance
 
-    async def request(self, method: str, path: str, body: Body | bytes | None = None) -> httpx.Response:
-        """The gateway's success. Raises GatewayRefused for anything else."""
+    async def request(
+        self, method: str, path: str, body: Body | bytes | None = None, secrets: Iterable[str] = ()
+    ) -> httpx.Response:
+        """The gateway's success. Raises GatewayRefused for anything else.
+
+        `secrets` are the texts in the body that an error must not repeat; looked at only where there is one.
+        """
         content = orjson.dumps(body) if isinstance(body, Mapping) else body
-        response = await self.answer(method, path, content)
+        response = await self.answer(method, path, content, secrets)
         if response.is_success:
             return response
-        raise refused(method, path, response)
+        raise self.refused(method, path, response, secrets)
 
     async def answer(
-        self, method: str, path: str, content: bytes | None = None, **headers: str
+        self,
+        method: str,
+        path: str,
+        content: bytes | None = None,
+        secrets: Iterable[str] = (),
+        **headers: str,
     ) -> httpx.Response:
         """What the gateway answers when it is well: a success, or its refusal."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         if content is not None:
             named["Content-Type"] = "application/json"
-        return await self._patiently(method, path, lambda: self._send(method, path, content, named))
+        return await self._patiently(method, path, lambda: self._send(method, path, content, named), secrets)
 
     async def taken(self, path: str, take: Callable[[httpx.Response], Awaitable[None]]) -> httpx.Response:
         """What the gateway answers to a GET when it is well; `take` reads a success while it comes in.
@@ -98,8 +113,25 @@ class AdminClient:
 
         return await self._patiently("GET", path, attempt)
 
+    def refused(
+        self, method: str, path: str, response: httpx.Response, secrets: Iterable[str] = ()
+    ) -> GatewayRefused:
+        """The refusal of a request in which the gateway was told these secrets."""
+        return GatewayRefused(
+            f"the gateway refused {method} {path}: {response.status_code} "
+            f"{self._told(words(response), secrets)}",
+            status=response.status_code,
+        )
+
+    def _told(self, text: str, secrets: Iterable[str] = ()) -> str:
+        return told(text, [self._admin_key, *secrets])
+
     async def _patiently(
-        self, method: str, path: str, send: Callable[[], Awaitable[httpx.Response]]
+        self,
+        method: str,
+        path: str,
+        send: Callable[[], Awaitable[httpx.Response]],
+        secrets: Iterable[str] = (),
     ) -> httpx.Response:
         for attempt in range(self.retry.attempts):
             if attempt:
@@ -111,10 +143,10 @@ class AdminClient:
                 continue
             if response.status_code < httpx.codes.INTERNAL_SERVER_ERROR:
                 return response
-            trouble = f"{response.status_code} {message(response)}"
+            trouble = f"{response.status_code} {words(response)}"
         raise GatewayUnavailable(
             f"the gateway at {self.http.base_url.host}:{self.http.base_url.port} does not take "
-            f"{method} {path} ({self.retry.attempts} attempts): {trouble}",
+            f"{method} {path} ({self.retry.attempts} attempts): {self._told(trouble, secrets)}",
             remedy="check that its Admin API is up and can be reached from here",
         )
 
@@ -142,8 +174,18 @@ class AdminClient:
                     remedy="use an APISIX that has it, such as 3.18, or leave --validate-on-gateway out",
                 )
             if not response.is_success:
-                found |= _reasons(chunk, response)
+                found |= self._reasons(chunk, response)
         return found
+
+    def _reasons(self, chunk: Chunk, response: httpx.Response) -> dict[ObjectKey, str]:
+        """What the gateway has against the objects of a chunk. Raises GatewayRefused where it names none."""
+        try:
+            found = chunk.reasons(json_of(response)["errors"])
+        except (AttributeError, KeyError, TypeError, ValueError):
+            found = {}
+        if not found:
+            raise self.refused("POST", _VALIDATE, response)
+        return {key: self._told(reason) for key, reason in found.items()}
 
     async def close(self) -> None:
         """Let go of the connections."""
@@ -170,34 +212,17 @@ def without_json(response: httpx.Response) -> GatewayUnavailable:
     )
 
 
-def refused(method: str, path: str, response: httpx.Response) -> GatewayRefused:
-    return GatewayRefused(
-        f"the gateway refused {method} {path}: {response.status_code} {message(response)}",
-        status=response.status_code,
-    )
-
-
-def _reasons(chunk: Chunk, response: httpx.Response) -> dict[ObjectKey, str]:
-    """What the gateway has against the objects of a chunk. Raises GatewayRefused where it names none."""
-    try:
-        found = chunk.reasons(json_of(response)["errors"])
-    except (AttributeError, KeyError, TypeError, ValueError):
-        found = {}
-    if not found:
-        raise refused("POST", _VALIDATE, response)
-    return {key: reason[:_LONGEST_MESSAGE] for key, reason in found.items()}
-
-
 def strange(path: str) -> GatewayUnavailable:
     return GatewayUnavailable(
         f"what answers {path} is no Admin API of an APISIX", remedy="correct the gateway's admin_url"
     )
 
 
-def message(response: httpx.Response) -> str:
+def words(response: httpx.Response) -> str:
+    """What the gateway says, as it says it: it may quote secrets, and is not to be shown."""
     try:
         reply = response.json()
         text = reply.get("error_msg") or reply.get("message") or response.text
     except (ValueError, AttributeError):
         text = response.text
-    return str(text).strip()[:_LONGEST_MESSAGE]
+    return text if isinstance(text, str) else json.dumps(text)

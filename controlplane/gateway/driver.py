@@ -1,7 +1,7 @@
 """What every driver of a gateway promises."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 from controlplane.core.diff import LiveObject
@@ -28,6 +28,8 @@ class Write:
 
     key: ObjectKey
     body: Body | None
+    secrets: frozenset[str] = field(default=frozenset(), repr=False)
+    """The texts in the body that an error must not repeat."""
 
     def __repr__(self) -> str:
         return f"Write({self.key})"
@@ -36,7 +38,8 @@ class Write:
 class Gateway(Protocol):
     """A gateway that can be read.
 
-    Every method raises GatewayUnavailable where trying again may help, GatewayRefused where it cannot.
+    Every method raises GatewayUnavailable where trying again may help, GatewayRefused where it cannot. What
+    the gateway says in them repeats no secret that it was sent, and is short enough to be shown.
     """
 
     async def capabilities(self) -> Capabilities:
@@ -73,8 +76,11 @@ class Gateway(Protocol):
 class ByObject(Gateway, Protocol):
     """A gateway that is written object by object."""
 
-    async def write(self, key: ObjectKey, body: Body | bytes) -> None:
-        """Create or replace an object, which may be JSON already; secrets are plain text here."""
+    async def write(self, key: ObjectKey, body: Body | bytes, secrets: Iterable[str] = ()) -> None:
+        """Create or replace an object, which may be JSON already; `secrets` are plain text in it.
+
+        They are looked at once, and only where the gateway does not take it.
+        """
 
     async def delete(self, key: ObjectKey) -> None:
         """Remove an object; one that is not there counts as removed."""

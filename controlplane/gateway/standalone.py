@@ -9,7 +9,7 @@ import asyncio
 import hashlib
 import json
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import httpx
@@ -17,8 +17,9 @@ import orjson
 
 from controlplane.core.diff import LiveObject
 from controlplane.core.objects import Body, GatewayObject, Json, ObjectKey
+from controlplane.core.sounding import secrets_of_gateway
 from controlplane.errors import GatewayRefused, GatewayUnavailable
-from controlplane.gateway.client import AdminClient, message, refused, strange
+from controlplane.gateway.client import AdminClient, strange, words
 from controlplane.gateway.driver import Capabilities, Write
 from controlplane.gateway.lists import PackedEntry, unpacked
 from controlplane.gateway.moved import Seen
@@ -95,7 +96,7 @@ class ApisixStandalone:
             made = rewritten(before.sections, writes, _packed)
             if made.changed:
                 after = _Document(made.sections, before.versions)
-                if not await self._put(after.text(made.changed)):
+                if not await self._put(after.text(made.changed), _secrets(writes, after)):
                     continue
                 before = await self._document()
             due = [write for write in writes if write.key not in made.left_out]
@@ -126,25 +127,34 @@ class ApisixStandalone:
     async def _head(self) -> httpx.Response:
         response = await self._client.answer("HEAD", _CONFIGS)
         if not response.is_success:
-            raise _no_standalone("HEAD", response)
+            raise self._no_standalone("HEAD", response)
         return response
 
     async def _document(self) -> _Document:
         response = await self._client.answer("GET", _CONFIGS)
         if not response.is_success:
-            raise _no_standalone("GET", response)
+            raise self._no_standalone("GET", response)
         return await asyncio.to_thread(_read, response)  # it may be long
 
-    async def _put(self, text: bytes) -> bool:
-        """Hand in a document; False where somebody else was quicker."""
+    async def _put(self, text: bytes, secrets: Iterable[str]) -> bool:
+        """Hand in a document with these secrets; False where somebody else was quicker."""
         digest = hashlib.blake2b(text, digest_size=32).hexdigest()
         # The same digest again is no write, so that a request may be repeated whose reply was lost.
-        response = await self._client.answer("PUT", _CONFIGS, text, X_Digest=digest)
+        response = await self._client.answer("PUT", _CONFIGS, text, secrets, X_Digest=digest)
         if response.is_success:
             return True
-        if response.status_code == httpx.codes.BAD_REQUEST and _BEHIND in message(response):
+        if response.status_code == httpx.codes.BAD_REQUEST and _BEHIND in words(response):
             return False
-        raise refused("PUT", _CONFIGS, response)
+        raise self._client.refused("PUT", _CONFIGS, response, secrets)
+
+    def _no_standalone(self, method: str, response: httpx.Response) -> GatewayRefused:
+        if response.status_code != httpx.codes.NOT_FOUND:
+            return self._client.refused(method, _CONFIGS, response)
+        return GatewayRefused(
+            f"the Admin API has no {_CONFIGS}, which every standalone APISIX has",
+            status=response.status_code,
+            remedy="declare the gateway with `kind: apisix`, or start it with config_provider: yaml",
+        )
 
 
 def _read(response: httpx.Response) -> _Document:
@@ -166,6 +176,15 @@ def _read(response: httpx.Response) -> _Document:
     return _Document(sections, versions, _stamp(response), live(sections))
 
 
+def _secrets(writes: Iterable[Write], document: _Document) -> Iterator[str]:
+    """What must not be told of a document, which has others' objects as well."""
+    for write in writes:
+        yield from write.secrets
+    for entries in document.sections.values():
+        for entry in entries:
+            yield from secrets_of_gateway(unpacked(entry.raw))
+
+
 def _packed(key: ObjectKey, body: Body) -> Entry[bytes]:
     return _entry(key, placed(key, body))
 
@@ -182,13 +201,3 @@ def _stamp(response: httpx.Response) -> str | None:
     """What the gateway calls its content; None for one that was never given any."""
     digest = response.headers.get(_DIGEST)
     return f"{digest} {response.headers.get(_MODIFIED)}" if digest else None
-
-
-def _no_standalone(method: str, response: httpx.Response) -> GatewayRefused:
-    if response.status_code != httpx.codes.NOT_FOUND:
-        return refused(method, _CONFIGS, response)
-    return GatewayRefused(
-        f"the Admin API has no {_CONFIGS}, which every standalone APISIX has",
-        status=response.status_code,
-        remedy="declare the gateway with `kind: apisix`, or start it with config_provider: yaml",
-    )

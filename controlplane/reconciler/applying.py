@@ -9,7 +9,6 @@ from itertools import groupby, islice
 
 from controlplane.core.objects import GatewayObject, ObjectKey, resolve, resolved
 from controlplane.core.plan import Action, Plan, Step
-from controlplane.core.secrets import MASK
 from controlplane.errors import GatewayRefused, GatewayUnavailable, SluiceError
 from controlplane.gateway.driver import IN_FLIGHT, MOST_IN_FLIGHT, AtOnce, ByObject, Gateway, Writable, Write
 from controlplane.reconciler.handover import Handover
@@ -22,8 +21,6 @@ _KEPT_TOGETHER = 500
 """So many results are handed over at a time: a crash forgets no more than these."""
 
 _LOOKED_AT_TOGETHER = 100
-
-_SHORTEST_MASKED = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +68,7 @@ async def _broken(steps: Iterable[Step], gateway: Gateway) -> Mapping[ObjectKey,
 
 
 class _HeldUp:
-    """Why a step is not to be sent at all, and what must not be seen of its failure."""
+    """Why a step is not to be sent at all, and otherwise what is sent, with its secrets."""
 
     def __init__(self, secrets: Mapping[str, str]) -> None:
         self._secrets = secrets
@@ -99,19 +96,17 @@ class _HeldUp:
         self._failed.update(keys)
 
     def write(self, step: Step) -> Write:
-        body = resolve(step.wanted.body, self._secrets) if step.wanted is not None else None
-        return Write(step.key, body)
+        if step.wanted is None:
+            return Write(step.key, None)
+        return Write(step.key, resolve(step.wanted.body, self._secrets), frozenset(self.secrets(step.wanted)))
 
     def text(self, wanted: GatewayObject) -> bytes:
         """The object as JSON."""
         return resolved(wanted.text, self._secrets)
 
-    def masked(self, text: str) -> str:
-        """The gateway may quote what it was sent."""
-        for secret in self._secrets.values():
-            if len(secret) >= _SHORTEST_MASKED:
-                text = text.replace(secret, MASK)
-        return text
+    def secrets(self, wanted: GatewayObject) -> Iterator[str]:
+        """What the gateway is told in it, and may quote; found when it is asked for."""
+        return (self._secrets[secret.name] for secret in wanted.secrets())
 
 
 async def _at_once(steps: Sequence[Step], gateway: AtOnce, held_up: _HeldUp) -> list[Result]:
@@ -128,7 +123,7 @@ async def _at_once(steps: Sequence[Step], gateway: AtOnce, held_up: _HeldUp) -> 
     try:
         left_out = await gateway.write_all([held_up.write(step) for step in batch])
     except (GatewayUnavailable, GatewayRefused) as error:
-        trouble, gone = held_up.masked(str(error)), isinstance(error, GatewayUnavailable)
+        trouble, gone = str(error), isinstance(error, GatewayUnavailable)
         return results + [Result(step, trouble, unreachable=gone) for step in batch]
     return results + [Result(step, left_out.get(step.key), sent=step.key not in left_out) for step in batch]
 
@@ -190,15 +185,16 @@ class _Applier:
             if step.wanted is None:
                 await self._gateway.delete(step.key)
             else:
-                await self._gateway.write(step.key, self._held_up.text(step.wanted))
+                text, secrets = self._held_up.text(step.wanted), self._held_up.secrets(step.wanted)
+                await self._gateway.write(step.key, text, secrets)
         except GatewayUnavailable as error:
             self._lost_in_a_row += 1
-            return Result(step, self._held_up.masked(str(error)), unreachable=True)
+            return Result(step, str(error), unreachable=True)
         except GatewayRefused as error:
             self._lost_in_a_row = 0
-            return Result(step, self._held_up.masked(str(error)))
+            return Result(step, str(error))
         except SluiceError as error:
-            return Result(step, self._held_up.masked(str(error)), sent=False)
+            return Result(step, str(error), sent=False)
         self._lost_in_a_row = 0
         return Result(step)
 

@@ -25,6 +25,7 @@ class Batches:
         self.read_stamp: str | None = None
         self.trouble: SluiceError | None = None
         self.seen: list[dict[ObjectKey, Any]] = []
+        self.not_to_be_told: dict[ObjectKey, frozenset[str]] = {}
         self._broken = broken
         self._left_out = left_out
 
@@ -35,6 +36,7 @@ class Batches:
         if self.trouble:
             raise self.trouble
         self.seen.append({write.key: write.body for write in writes})
+        self.not_to_be_told |= {write.key: write.secrets for write in writes}
         return self._left_out
 
     async def _nothing(self, *_: Any) -> Any:
@@ -79,6 +81,10 @@ async def test_everything_goes_in_one_batch_with_its_secrets() -> None:
     assert batch[OTHER] == {"uri": "/b", "key": "sk-secret"}
     assert batch.keys() == {SERVICE, ROUTE, OTHER, OLD}
     assert batch[OLD] is None
+    assert gateway.not_to_be_told == {
+        **dict.fromkeys((SERVICE, ROUTE, OLD), frozenset()),
+        OTHER: frozenset({"sk-secret"}),
+    }
 
 
 async def test_what_the_gateway_would_refuse_stays_out_of_the_batch_with_what_needs_it() -> None:
@@ -103,10 +109,10 @@ async def test_without_the_text_of_a_secret_its_object_is_not_written() -> None:
 
 
 @pytest.mark.parametrize("gone", [True, False])
-async def test_when_the_write_fails_everything_in_it_failed_and_no_secret_is_told(gone: bool) -> None:
+async def test_when_the_write_fails_everything_in_it_failed(gone: bool) -> None:
     gateway = gateway_with()
-    text = "it does not like sk-secret"
+    text = "it does not like this"
     gateway.trouble = GatewayUnavailable(text) if gone else GatewayRefused(text, status=400)
     results = await applied(gateway, {SECRET.name: "sk-secret"})
-    assert {result.error for result in results.values()} == {"it does not like ***"}
+    assert {result.error for result in results.values()} == {text}
     assert {result.unreachable for result in results.values()} == {gone}

@@ -33,7 +33,7 @@ class Objects:
         self.looked_at.append(len(list(objects)))
         return {}
 
-    async def write(self, key: ObjectKey, _: Any) -> None:
+    async def write(self, key: ObjectKey, _: Any, secrets: Any = ()) -> None:
         self.tried += 1
         await asyncio.sleep(0)
         if self.gone:

@@ -1,6 +1,6 @@
 """A pass that finds nothing changed does next to nothing, and one that finds something does all of it."""
 
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -46,9 +46,9 @@ class Watched(ApisixAdmin):
         self.asked.append(f"find {len(keys)}")
         return await super().find(keys)
 
-    async def write(self, key: ObjectKey, body: Body | bytes) -> None:
+    async def write(self, key: ObjectKey, body: Body | bytes, secrets: Iterable[str] = ()) -> None:
         self.asked.append(f"write {key}")
-        await super().write(key, body)
+        await super().write(key, body, secrets)
 
 
 @dataclass
