@@ -40,6 +40,9 @@ AllowLeftovers = Annotated[
 _ATTEMPTS = 5
 """How often a plan is made anew, agreed to beforehand, because others write at the same time."""
 
+_LOST_PLAN = "a plan is applied once: `ctl plan` says what is left to do, `ctl history` what is stored"
+_LOST_KEYS = "keys that were made up are lost with the answer: `ctl keys rotate` gives them other texts"
+
 Value = dict[str, Any]  # Any: a plan as the service shows it
 
 
@@ -109,7 +112,8 @@ def apply(
             keys_file = _keys_file(made, declaration, keys_out, shown=sys.stdout.isatty() and not as_value)
             if made["changes"] or made["summary"]["writes"]:
                 agreed("Apply this?", yes=yes)
-            done = _apply(service, declaration, made, keys_file, again=yes and agreed_plan is None)
+            lost = _lost(declaration, agreed_plan)
+            done = _apply(service, declaration, made, keys_file, lost, again=yes and agreed_plan is None)
         return show_results(service, done, done["plan"], timeout, as_value=as_value)
 
 
@@ -137,11 +141,12 @@ def _at_once(
 ) -> "Json | None":
     """Agreed to beforehand, whatever the plan is; None where it is refused, and has to be looked at."""
     from cli.planning import led_back
-    from cli.service import ServiceRefused
+    from cli.service import AGAIN, ServiceRefused, storing
 
     with _stoppable(), led_back(declaration):
         try:
-            done = service.plan_and_apply(declaration.data, options, digest)
+            with storing(AGAIN):
+                done = service.plan_and_apply(declaration.data, options, digest)
         except ServiceRefused as error:
             if error.status == 412:
                 return None
@@ -212,25 +217,34 @@ def _apply(
     declaration: "Declaration",
     made: Value,
     keys_file: "KeysFile | None",
+    lost: str,
     *,
     again: bool,
 ) -> "Json":
     """Carry the plan out and hand over keys that were made up; what the service did, with the plan."""
     with _stoppable():
         if keys_file is None:
-            done = _send(service, declaration, made, again=again)
+            done = _send(service, declaration, made, lost, again=again)
             for key in done["keys"]:
                 typer.echo(f"{key['name']}: {key['key']}")
             if done["keys"]:
                 say("keys are shown this once; keep them now")
         else:
             with keys_file:
-                done = _send(service, declaration, made, again=again)
+                done = _send(service, declaration, made, lost, again=again)
                 keys_file.write({key["name"]: key["key"] for key in done["keys"]})
             say(f"the keys that were made up are in {keys_file.path}")
         done["plan"] = made
         _say_done(done)
         return done
+
+
+def _lost(declaration: "Declaration", agreed_plan: Value | None) -> str:
+    """What to do where the answer to an apply is lost."""
+    from cli.service import AGAIN
+
+    remedy = AGAIN if agreed_plan is None else _LOST_PLAN
+    return f"{remedy}; {_LOST_KEYS}" if declaration.makes_up_keys() else remedy
 
 
 def _say_done(done: "Json") -> None:
@@ -241,14 +255,18 @@ def _say_done(done: "Json") -> None:
         say("undoing what was changed by hand" if plan["summary"]["drift"] else "nothing to change")
 
 
-def _send(service: "Service", declaration: "Declaration", made: Value, *, again: bool) -> "Json":
-    """Apply the plan. Whoever agreed beforehand agreed to a plan that was made anew, too."""
+def _send(service: "Service", declaration: "Declaration", made: Value, lost: str, *, again: bool) -> "Json":
+    """Apply the plan. Whoever agreed beforehand agreed to a plan that was made anew, too.
+
+    `lost` says what is to be done where no answer comes.
+    """
     from cli.planning import options_of, placed, plan_of
-    from cli.service import ServiceRefused
+    from cli.service import ServiceRefused, storing
 
     for attempt in range(_ATTEMPTS):
         try:
-            return service.apply(declaration.data, options_of(made), made["fingerprint"])
+            with storing(lost):
+                return service.apply(declaration.data, options_of(made), made["fingerprint"])
         except ServiceRefused as error:
             moved = error.status == 412
             if not moved or not again or attempt + 1 == _ATTEMPTS:

@@ -27,9 +27,14 @@ _PORTS = {"http": 80, "https": 443}
 class Unanswered(Exception):
     """Nothing came back that is an answer; the message says why."""
 
+    def __init__(self, message: str, *, sent: bool = False) -> None:
+        super().__init__(message)
+        self.sent = sent
+        """Whether all of the request had gone out, so that it may be done although nobody says so."""
+
     @classmethod
-    def because(cls, error: Exception) -> "Unanswered":
-        return cls(str(error) or type(error).__name__)
+    def because(cls, error: Exception, *, sent: bool = False) -> "Unanswered":
+        return cls(str(error) or type(error).__name__, sent=sent)
 
 
 @dataclass(frozen=True)
@@ -107,8 +112,9 @@ class _Direct:
     def ask(self, request: Request) -> Iterator[Answer]:
         reply = _Reply()
         try:
-            with _unanswered():
-                self._send(request)
+            with _unanswered(sent=False):
+                sent = self._send(request)
+            with _unanswered(sent=sent):
                 while not reply.begun:
                     self._receive(reply)
             yield Answer(reply.status, self._pieces(reply))
@@ -116,12 +122,15 @@ class _Direct:
             if not reply.leaves_open:
                 self.close()
 
-    def _send(self, request: Request) -> None:
+    def _send(self, request: Request) -> bool:
+        """Whether the whole of it went out."""
         data = self._head(request) + request.content
         open_socket = self._opened(request.timeout_s)
         # A service may refuse what it has not read to its end: its answer is there all the same.
         with suppress(BrokenPipeError, ConnectionResetError):
             open_socket.sendall(data)
+            return True
+        return False
 
     def _head(self, request: Request) -> bytes:
         query = f"?{urlencode(request.query)}" if request.query else ""
@@ -167,7 +176,7 @@ class _Direct:
             yield from reply.taken()
             if reply.whole:
                 return
-            with _unanswered():
+            with _unanswered(sent=True):
                 self._receive(reply)
 
     def _receive(self, reply: "_Reply") -> None:
@@ -220,11 +229,11 @@ class _Reply:
 
 
 @contextmanager
-def _unanswered() -> Iterator[None]:
+def _unanswered(*, sent: bool) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError, httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
-        raise Unanswered.because(error) from error
+        raise Unanswered.because(error, sent=sent) from error
 
 
 def _tls(*, own_authorities: bool) -> "SSLContext":

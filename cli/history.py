@@ -136,10 +136,11 @@ def rollback(
 
 def _carried_out(service: "Service", path: str, options: dict[str, str]) -> "Json":
     from cli.connection import Request
-    from cli.service import ServiceRefused
+    from cli.service import AGAIN, ServiceRefused, storing
 
     try:
-        return service.call(Request("POST", path, options))
+        with storing(AGAIN):
+            return service.call(Request("POST", path, options))
     except ServiceRefused as error:
         if error.status != 412:
             raise

@@ -8,6 +8,9 @@ import httpx
 from cli.connection import Answer, Connection, Request, Unanswered
 from controlplane.errors import InvalidSettings
 
+_AFTER_SENDING = (httpx.ReadError, httpx.ReadTimeout, httpx.RemoteProtocolError)
+"""What goes wrong once the whole request has gone out."""
+
 
 @contextmanager
 def proxied(base: str, headers: Mapping[str, str]) -> Iterator[Connection]:
@@ -37,4 +40,4 @@ class _Proxied:
             ) as answer:
                 yield Answer(answer.status_code, answer.iter_bytes())
         except httpx.TransportError as error:
-            raise Unanswered.because(error) from error
+            raise Unanswered.because(error, sent=isinstance(error, _AFTER_SENDING)) from error

@@ -14,6 +14,7 @@ from cli.rendering import as_json, gateways_table, table
 from cli.service import Json, Service, path_of
 from cli.session import say, say_error
 from controlplane.clock import SystemClock
+from controlplane.errors import Unavailable
 
 Value = dict[str, Any]  # Any: a plan as the service shows it
 
@@ -33,9 +34,13 @@ def show_results(
     revision = int(done["revision"])
     try:
         convergence = _waited(service, revision, plan, timeout_s)
+        rows = _rows(service, convergence, plan)
     except KeyboardInterrupt:
         return interrupted(f"revision {revision} is stored")
-    rows = _rows(service, convergence, plan)
+    except Unavailable as error:
+        say_error(f"error: {error.message}")
+        say(f"revision {revision} is stored; `ctl get gateways` shows what became of it")
+        return ExitCode.PARTLY_APPLIED
     behind = [gateway for gateway in convergence.behind if not _has_its_part(gateway, plan, rows)]
     if as_value:
         typer.echo(as_json(_value(revision, plan, convergence, behind, rows)))

@@ -15,7 +15,13 @@ Json: TypeAlias = dict[str, Any]  # Any: what a REST API answers
 PLAN_TIMEOUT_S = 600.0
 """A first plan of many thousand queues is work for a minute."""
 PAGE = 200
+AGAIN = "the same command completes it, or finds nothing to do; `ctl history` shows what is stored"
 DIGEST_HEADER = "sluice-digest"
+
+_LOOK = "look whether it is there before you try again"
+_SAY_MORE = "`ctl status` and `ctl logs service` say more"
+_FROM_BETWEEN = (502, 504)
+"""What the service itself never answers, but a proxy before it that has lost it."""
 
 
 class ServiceRefused(SluiceError):
@@ -26,6 +32,10 @@ class ServiceRefused(SluiceError):
     ) -> None:
         super().__init__(message, remedy=remedy, problems=problems)
         self.status = status
+
+
+class Unheard(Unavailable):
+    """The request went out, and no answer came: what was asked for may be done."""
 
 
 class Service:
@@ -55,10 +65,12 @@ class Service:
             yield from _lines(answer.pieces)
 
     def create(self, path: str, body: Json) -> Json:
-        return self.call(_posting(path, body))
+        with storing(_LOOK):
+            return self.call(_posting(path, body))
 
     def delete(self, path: str) -> None:
-        self._content(Request("DELETE", path))
+        with storing(_LOOK):
+            self._content(Request("DELETE", path))
 
     def newest_revision(self) -> int:
         """The revision of the last write, by whomever."""
@@ -103,10 +115,22 @@ class Service:
                     raise _error(answer)
                 yield answer
         except Unanswered as error:
+            where = f"the admin service at {_origin(self._url)}"
+            if error.sent:
+                raise Unheard(f"{where} was asked, and no answer came: {error}", remedy=_SAY_MORE) from error
             raise Unavailable(
-                f"the admin service at {_origin(self._url)} cannot be reached: {error}",
+                f"{where} cannot be reached: {error}",
                 remedy="`ctl up` starts one on this machine; SLUICE_URL names another",
             ) from error
+
+
+@contextmanager
+def storing(remedy: str) -> Iterator[None]:
+    """Around a request that stores something: where its answer is lost, the error says what that may mean."""
+    try:
+        yield
+    except Unheard as error:
+        raise Unheard(f"{error.message}; what was sent may be stored", remedy=remedy) from error
 
 
 def _posting(
@@ -178,5 +202,6 @@ def _error(answer: Answer) -> SluiceError:
     if answer.status == 401:
         return Unauthorized(message, remedy=remedy or "SLUICE_TOKEN holds the token that ctl sends")
     if answer.status >= 500:
-        return Unavailable(message, remedy=remedy or "`ctl status` and `ctl logs service` say more")
+        kind = Unheard if answer.status in _FROM_BETWEEN else Unavailable
+        return kind(message, remedy=remedy or _SAY_MORE)
     return ServiceRefused(message, status=answer.status, remedy=remedy, problems=problems)
