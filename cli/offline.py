@@ -12,7 +12,7 @@ from controlplane.core.abilities import OURS, STOCK
 from controlplane.core.compile import Compiler, Target
 from controlplane.core.declaring import declare
 from controlplane.core.desired import DesiredState, derived_id
-from controlplane.core.objects import GatewayObject, resolve
+from controlplane.core.objects import GatewayObject, resolve, secret_names
 from controlplane.core.render import Renderer
 from controlplane.core.secrets import MASK
 from controlplane.errors import InvalidSpec, Problem
@@ -50,9 +50,7 @@ def rendered(objects: tuple[GatewayObject, ...], texts: Mapping[str, str] | None
     """The objects with their secrets as these texts, or masked. Raises InvalidSpec for one without a text."""
     if texts is None:
         return tuple(Rendered(item, resolve(item.body, _Masks())) for item in objects)
-    missing = sorted(
-        {item.declared_by for item in objects if {ref.name for ref in item.secrets()} - texts.keys()}
-    )
+    missing = sorted({item.declared_by for item in objects if secret_names([item]) - texts.keys()})
     if missing:
         problems = [Problem(name, "has no text of its own", "write its `key`") for name in missing]
         raise InvalidSpec("a key that the service would make up cannot be rendered", problems=problems)

@@ -56,7 +56,7 @@ def _lines(plan: Value, paint: Paint) -> Iterator[str]:
     if plan["enforcement"]:
         yield ""
         yield "how the limits are enforced"
-        yield from (f"  {line}" for line in _enforcement(plan["enforcement"]).splitlines())
+        yield from (f"  {line}" for line in _enforcement(plan).splitlines())
     notes = [paint(f"warning: {text}", "yellow") for text in plan["warnings"]]
     notes += [paint(f"refused: {text}", "red") for text in refusals(plan)]
     if notes:
@@ -161,7 +161,8 @@ def _rest(items: Sequence[Value]) -> Iterator[str]:
         yield f"… and {left} more{worse}; -o json has them all"
 
 
-def _enforcement(lines: Sequence[Value]) -> str:
+def _enforcement(plan: Value) -> str:
+    lines = plan["enforcement"]
     rows = [
         [
             " ".join(filter(None, (line["queue"], line["rule"] and f"rule {line['rule']}", line["path"]))),
@@ -174,7 +175,10 @@ def _enforcement(lines: Sequence[Value]) -> str:
         for line in lines[:MOST_SHOWN]
     ]
     headings = ["DECLARED AT", "LIMIT", "ENFORCED BY", "SHARED WITH", "EXACTNESS", "WORST OVERSHOOT"]
-    return "\n".join([table(headings, rows), *_rest(lines)])
+    rest = _rest(lines)
+    if plan.get("enforcement_goes_on"):  # of a plan that was carried out, which is told in brief
+        rest = iter(["… and more; `ctl describe` has those of a queue"])
+    return "\n".join([table(headings, rows), *rest])
 
 
 def _markdown(plan: Value) -> Iterator[str]:
@@ -219,7 +223,7 @@ def _blocks(plan: Value) -> Iterator[tuple[str, list[str]]]:
         lines = list(_gateway_lines(gateway, plain))[1:]
         yield f"Gateway {_prose(gateway['name'])}", lines
     if plan["enforcement"]:
-        yield "How the limits are enforced", _enforcement(plan["enforcement"]).splitlines()
+        yield "How the limits are enforced", _enforcement(plan).splitlines()
 
 
 def _folded(title: str, lines: Sequence[str]) -> Iterator[str]:

@@ -42,6 +42,7 @@ def render(
     from cli.object_files import admin_requests, apisix_yaml
     from cli.offline import compiled, rendered, secret_texts
     from cli.private_file import write_private
+    from controlplane.core.objects import secret_names
     from controlplane.settings import Settings
 
     if reveal_secrets and out is None:
@@ -51,7 +52,7 @@ def render(
     objects = compiled(declaration, datetime.now(UTC), owner=owner, token_budget=token_budget)
     made = rendered(objects, secret_texts(declaration) if reveal_secrets else None)
     text = admin_requests(made) if object_format is ObjectFormat.ADMIN else apisix_yaml(made)
-    hidden = sum(any(True for _ in item.secrets()) for item in objects) if not reveal_secrets else 0
+    hidden = sum(bool(secret_names([item])) for item in objects) if not reveal_secrets else 0
     if hidden:
         say(f"{hidden} objects have secrets that read ***; references such as $env://NAME would be whole")
     if out is None:

@@ -87,8 +87,11 @@ class Service:
         return self._send_document("apply", document, params)
 
     def plan_and_apply(self, document: Json, options: Mapping[str, bool], digest: str | None = None) -> Json:
-        """Carry out whatever the plan is; the answer has it. The service may keep the digest, as of plans."""
-        params = {**_flags(options), "plan": "true"}
+        """Carry out whatever the plan is; the answer has it in brief.
+
+        The service may keep the digest, as of plans.
+        """
+        params = {**_flags(options), "plan": "brief"}
         return self._send_document("apply", document, params, _named(digest))
 
     def _send_document(

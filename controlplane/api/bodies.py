@@ -1,7 +1,6 @@
 """Reading what a client sends: never more than the limit, and never anything but plain JSON."""
 
 import json
-from collections.abc import Mapping
 from typing import Any
 
 from litestar import Request
@@ -15,6 +14,7 @@ AnyRequest = Request[Any, Any, Any]
 LARGEST_BODY = 1024 * 1024
 LARGEST_DOCUMENT = 16 * 1024 * 1024
 DEEPEST = 64
+_CONTAINERS = (dict, list)
 JSON_TYPES = ("application/json",)
 PATCH_TYPES = ("application/merge-patch+json", "application/json")
 
@@ -104,14 +104,16 @@ def _too_deep() -> InvalidRequest:
 
 
 def _deeper_than(value: Any, levels: int) -> bool:
+    """Whether something stands below so many containers."""
     layer = [value]
     for _ in range(levels):
+        # Only what has something in it can be deeper, and it is dicts and lists that a JSON text gives.
+        layer = [container for container in layer if type(container) in _CONTAINERS and container]
+        if not layer:
+            return False
         layer = [
             item
             for container in layer
-            if isinstance(container, Mapping | list)
-            for item in (container.values() if isinstance(container, Mapping) else container)
+            for item in (container.values() if type(container) is dict else container)
         ]
-        if not layer:
-            return False
     return True

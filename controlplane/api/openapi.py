@@ -190,10 +190,11 @@ def _document_paths() -> Part:
     flag = {"type": "boolean"}
     options = [parameter(name, "query", flag, about) for name, about in OPTIONS.items()]
     stamp = {"type": "string", "pattern": "^[0-9a-f]{64}$"}
+    telling = {"type": "string", "enum": ["true", "false", "brief"], "default": "false"}
     agreed = [
         parameter("dry_run", "query", flag, "say what would change, change nothing"),
         parameter("fingerprint", "query", stamp, "carry out the plan of this fingerprint, or nothing"),
-        parameter("plan", "query", flag, "tell the plan that was carried out"),
+        parameter("plan", "query", telling, "tell the plan that was carried out, whole or in brief"),
     ]
     about = "a name for the document, by which POST /plan/known finds it while it changes nothing"
     digest = parameter("Sluice-Digest", "header", DIGEST, about)

@@ -74,6 +74,15 @@ PLAN: Part = {
     "description": "what would change, here and on every gateway; nothing in it shows a secret",
 }
 
+APPLIED_PLAN: Part = {
+    "type": "object",
+    "required": [name for name in PLAN["required"] if name != "fingerprint"],
+    "properties": {**PLAN["properties"], "enforcement_goes_on": _YES_OR_NO},
+    "description": "what was carried out, where it was asked for. In brief it has no fingerprint; of many "
+    "changes 200 have their fields, those with warnings before others, and of many limits 200 are told: "
+    "enforcement_goes_on says whether there are more",
+}
+
 OPTIONS = {
     "prune": "remove what the document's source declared before and no longer does",
     "allow_mass_delete": "agree to a prune that removes at least 10 objects and over 30 % of its source",

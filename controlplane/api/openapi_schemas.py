@@ -7,7 +7,7 @@ from pydantic import TypeAdapter
 
 from controlplane.api.compat.shapes import OlderBudget, OlderRule, OlderTenant
 from controlplane.api.keys import Rotation
-from controlplane.api.openapi_plans import PLAN
+from controlplane.api.openapi_plans import APPLIED_PLAN, PLAN
 from controlplane.core.access import AccountSpec, Permission, Role, TokenSpec
 from controlplane.core.audit import AuditRow
 from controlplane.core.enforcement import Enforcement
@@ -100,7 +100,8 @@ def schemas() -> Part:
     ]
     adapters += [(record.__name__, "validation", TypeAdapter(record)) for record in _RECORDS]
     _, found = TypeAdapter.json_schemas(adapters, ref_template=_TEMPLATE)
-    made: Part = {**found["$defs"], "Problem": _PROBLEM, "Applied": _APPLIED, "Plan": PLAN}
+    made: Part = {**found["$defs"], "Problem": _PROBLEM, "Applied": _APPLIED}
+    made |= {"Plan": PLAN, "AppliedPlan": APPLIED_PLAN}
     for kind in Kind:
         made[view_name(kind)] = _view(kind, made[kind.model.__name__])
     made["TenantWithKey"] = _TENANT_WITH_KEY
@@ -232,6 +233,6 @@ _APPLIED: Part = {
                 "properties": {"name": {"type": "string"}, "key": {"type": "string"}},
             },
         },
-        "plan": {**ref("Plan"), "description": "what was carried out, where it was asked for"},
+        "plan": ref("AppliedPlan"),
     },
 }

@@ -5,7 +5,8 @@ A later release may add fields; a field never changes its meaning within a forma
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import islice
 
 import orjson
 
@@ -13,6 +14,7 @@ from controlplane.api.views import Shown, record_view, status_view
 from controlplane.core.declaring import DeclaredChange
 from controlplane.core.diff import FieldChange
 from controlplane.core.effects import warnings
+from controlplane.core.enforcement import Enforcement
 from controlplane.core.fresh_counters import resets
 from controlplane.core.plan import Action, Reason
 from controlplane.core.safety import Refusal
@@ -20,14 +22,39 @@ from controlplane.core.verdicts import Collision, ObjectStep, Verdict
 from controlplane.reconciler.planned import GatewayPlan, Planned, Rejection
 
 FORMAT_VERSION = 1
+MOST_TOLD = 200
+"""So many changes and limits are told in full where a plan is told in brief."""
+
 _STAMPED = ("source", "revision", "options", "changes", "refusals", "document")
 _STAMPED_OF_A_STEP = ("object", "verdict", "drift")
 
 
 def plan_view(plan: Planned, document: str | None) -> Shown:
     """The plan; `document` is the digest of what was sent."""
-    changes = [_change(change) for change in plan.wanted.changes]
-    view: Shown = {
+    changes = [_change(change, warnings(change)) for change in plan.wanted.changes]
+    view = _view(plan, document, changes, plan.enforcement)
+    return {**view, "fingerprint": fingerprint(view)}
+
+
+def brief_view(plan: Planned, document: str | None) -> Shown:
+    """The plan for somebody who has agreed to it and sees it go by: it has no fingerprint.
+
+    Of many changes only `MOST_TOLD` have their fields, those with warnings before others, and of many limits
+    only so many are told.
+    """
+    noted = [(change, warnings(change)) for change in plan.wanted.changes]
+    telling = sorted(range(len(noted)), key=lambda index: not noted[index][1])
+    whole = set(telling[:MOST_TOLD])
+    changes = [_change(*each, whole=index in whole) for index, each in enumerate(noted)]
+    lines = tuple(islice(plan.enforcement, MOST_TOLD + 1))
+    view = _view(plan, document, changes, lines[:MOST_TOLD])
+    return {**view, "enforcement_goes_on": len(lines) > MOST_TOLD}
+
+
+def _view(
+    plan: Planned, document: str | None, changes: Sequence[Shown], lines: Iterable[Enforcement]
+) -> Shown:
+    return {
         "format_version": FORMAT_VERSION,
         "source": plan.source,
         "revision": plan.revision,
@@ -36,13 +63,12 @@ def plan_view(plan: Planned, document: str | None) -> Shown:
         "summary": _summary(plan),
         "changes": changes,
         "gateways": [_gateway(gateway) for gateway in plan.gateways],
-        "enforcement": [record_view(line) for line in plan.enforcement],
+        "enforcement": [record_view(line) for line in lines],
         "warnings": _warnings(plan),
         "refusals": [_refusal(refusal) for refusal in plan.refusals],
         "protected": list(plan.wanted.protected),
         "document": document,
     }
-    return {**view, "fingerprint": fingerprint(view)}
 
 
 def fingerprint(view: Shown) -> str:
@@ -77,13 +103,13 @@ def _summary(plan: Planned) -> Shown:
     }
 
 
-def _change(change: DeclaredChange) -> Shown:
+def _change(change: DeclaredChange, notes: Sequence[str], *, whole: bool = True) -> Shown:
     return {
         "action": change.action.value,
         "kind": change.kind,
         "name": change.name,
-        "fields": _fields(change.fields),
-        "warnings": list(warnings(change)),
+        "fields": _fields(change.fields if whole else ()),
+        "warnings": list(notes),
     }
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from controlplane.api.known import Name
-from controlplane.api.plan_views import plan_view
+from controlplane.api.plan_views import brief_view, plan_view
 from controlplane.api.views import Shown
 from controlplane.core.redact import redacted, secrets_of
 from controlplane.core.safety import Refusal
@@ -22,7 +22,14 @@ class PlannedDocument:
 
     def view(self) -> Shown:
         """The plan as it is told: nothing of it repeats a secret of the document."""
-        told: Shown = redacted(plan_view(self.plan, self.name.document), set(secrets_of(self.document)))
+        return self._redacted(plan_view(self.plan, self.name.document))
+
+    def brief_view(self) -> Shown:
+        """The plan as it is told to somebody who has agreed to it, without those secrets too."""
+        return self._redacted(brief_view(self.plan, self.name.document))
+
+    def _redacted(self, view: Shown) -> Shown:
+        told: Shown = redacted(view, set(secrets_of(self.document)))
         return told
 
 

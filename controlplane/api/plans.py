@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from collections.abc import Callable
 from dataclasses import asdict
 
 import orjson
@@ -16,7 +17,7 @@ from controlplane.api.known import DIGEST_HEADER, Name, known_of, plan_known
 from controlplane.api.plan_views import plan_view
 from controlplane.api.planned_documents import PlannedDocument, same, unopposed
 from controlplane.api.planning import FLAGS, options_of, planner_of
-from controlplane.api.queries import flag, only
+from controlplane.api.queries import flag, only, wrong
 from controlplane.api.resources import PREFIX
 from controlplane.api.service import service_of
 from controlplane.api.uses import AskedToTell
@@ -82,17 +83,17 @@ async def apply(request: AnyRequest) -> Response[bytes]:
     """Make a document so, in one revision: create, update, and with `prune` delete.
 
     With `fingerprint` exactly the plan of that fingerprint is carried out, or nothing. With `plan` the answer
-    has the plan that was carried out.
+    has the plan that was carried out, whole or in brief.
     """
     values = only(request, (*_APPLY, *FLAGS))
-    dry_run, told = (flag(values.get(name, "false"), name) for name in ("dry_run", "plan"))
-    fingerprint = values.get("fingerprint")
-    if told and fingerprint is not None:
+    dry_run = flag(values.get("dry_run", "false"), "dry_run")
+    fingerprint, told = values.get("fingerprint"), _telling(values.get("plan", "false"))
+    if told is not None and fingerprint is not None:
         problem = Problem("plan", "is the one of the fingerprint", "leave one of the two out")
         raise InvalidRequest("a plan that is agreed to is not told again", problems=[problem])
     body = await read_body(request, largest=LARGEST_DOCUMENT)
     options = options_of(request, *_APPLY)
-    if fingerprint is None and not told and not options.prune:
+    if fingerprint is None and told is None and not options.prune:
         document, _ = await _document(request, body)
         applied = await _apply(request, document, None, dry_run=dry_run)
         service_of(request).wake()
@@ -100,7 +101,7 @@ async def apply(request: AnyRequest) -> Response[bytes]:
     made = await _agreed(request, body, options, fingerprint)
     # The plan is put into words while the database writes.
     applied, view = await asyncio.gather(
-        _apply(request, made.document, made.plan, dry_run=dry_run), _told(made, wanted=told)
+        _apply(request, made.document, made.plan, dry_run=dry_run), _told(made, told)
     )
     if not dry_run:
         known_of(request).keep_applied(principal_of(request), made.name, made.plan, applied)
@@ -126,8 +127,17 @@ async def _agreed(
     return made
 
 
-async def _told(made: PlannedDocument, *, wanted: bool) -> Shown | None:
-    return await asyncio.to_thread(made.view) if wanted else None
+def _telling(text: str) -> Callable[[PlannedDocument], Shown] | None:
+    """How the plan that is carried out is told; None where nobody wants it."""
+    if text == "brief":
+        return PlannedDocument.brief_view
+    if text not in ("true", "false"):
+        raise wrong("plan", "must be true, false or brief", "correct it")
+    return PlannedDocument.view if text == "true" else None
+
+
+async def _told(made: PlannedDocument, view: Callable[[PlannedDocument], Shown] | None) -> Shown | None:
+    return None if view is None else await asyncio.to_thread(view, made)
 
 
 async def _apply(

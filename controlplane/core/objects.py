@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
@@ -56,6 +56,10 @@ class ObjectKey:
     kind: Kind
     id: str
 
+    def __hash__(self) -> int:
+        # Few objects of two kinds have the same id, and to hash a kind takes longer than all the rest.
+        return hash(self.id)
+
     @property
     def path(self) -> str:
         """Path below `/apisix/admin/`."""
@@ -97,12 +101,6 @@ class GatewayObject:
         if self.key.kind is Kind.CREDENTIAL:
             found.append(ObjectKey(Kind.CONSUMER, self.key.id.partition("/")[0]))
         return tuple(found)
-
-    def secrets(self) -> Iterator[SecretRef]:
-        """Every sealed secret that must be put in before the body is written."""
-        if _MARK in self.text:
-            handles = (_marked_handle(found[1]) for found in _HANDLE.finditer(self.text))
-            yield from (handle for handle in handles if isinstance(handle, SecretRef))
 
 
 _OPTIONS = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME
@@ -146,6 +144,14 @@ def _marked_handle(mark: bytes) -> SecretRef | GatewaySecret:
     return _handle(orjson.loads(mark))
 
 
+def secret_names(objects: Iterable[GatewayObject]) -> set[str]:
+    """The sealed secrets that must be put into bodies before they are written."""
+    # Alike marks are one secret, and there are far fewer secrets than objects that use them.
+    marks = {mark for item in objects if _MARK in item.text for mark in _HANDLE.findall(item.text)}
+    handles = map(_marked_handle, marks)
+    return {handle.name for handle in handles if isinstance(handle, SecretRef)}
+
+
 def _canonical_secret(value: object) -> Json:
     if isinstance(value, SecretRef):
         return {"$secret": value.fingerprint, "prefix": value.prefix}
@@ -186,14 +192,17 @@ def found_at(body: Json, path: Sequence[str | int]) -> Json:
 
 
 def resolved(text: bytes, texts: Mapping[str, str]) -> bytes:
-    """A packed body as it goes over the wire, without unpacking it: every handle replaced by its text."""
+    """A packed body as it goes over the wire, without unpacking it: every handle replaced by its text.
+
+    Raises KeyError with the name of a secret that has none.
+    """
     if _MARK not in text:
         return text
     return _HANDLE.sub(lambda found: orjson.dumps(resolve(_marked_handle(found[1]), texts)), text)
 
 
 def resolve(value: Json, texts: Mapping[str, str]) -> Json:
-    """The body as it goes over the wire: every handle replaced by its text."""
+    """The same of a body that is unpacked."""
     if isinstance(value, SecretRef):
         return value.prefix + texts[value.name]
     if isinstance(value, GatewaySecret):

@@ -3,13 +3,13 @@
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 from itertools import groupby, islice
 
-from controlplane.core.objects import GatewayObject, ObjectKey, resolve, resolved
+from controlplane.core.objects import GatewayObject, ObjectKey, resolve, resolved, secret_names
 from controlplane.core.plan import Action, Plan, Step
-from controlplane.errors import GatewayRefused, GatewayUnavailable, SluiceError
+from controlplane.errors import CannotUnseal, GatewayRefused, GatewayUnavailable, SluiceError
 from controlplane.gateway.driver import IN_FLIGHT, MOST_IN_FLIGHT, AtOnce, ByObject, Gateway, Writable, Write
 from controlplane.reconciler.handover import Handover
 from controlplane.reconciler.pace import Pace
@@ -82,12 +82,7 @@ class _HeldUp:
     def reason(self, step: Step) -> str | None:
         if broken := self._broken.get(step.key):
             return broken
-        if step.wanted is None:
-            return None
-        unread = [secret.name for secret in step.wanted.secrets() if secret.name not in self._secrets]
-        if unread:
-            return f"its secret {unread[0]} cannot be opened; write it again, or set the right master key"
-        needs = step.wanted.references if self._failed else ()
+        needs = step.wanted.references if step.wanted and self._failed else ()
         missing = [reference for reference in needs if reference in self._failed]
         return f"waits for {missing[0]}, which failed" if missing else None
 
@@ -96,32 +91,52 @@ class _HeldUp:
         self._failed.update(keys)
 
     def write(self, step: Step) -> Write:
+        """A step as it is sent. Raises CannotUnseal."""
         if step.wanted is None:
             return Write(step.key, None)
-        return Write(step.key, resolve(step.wanted.body, self._secrets), frozenset(self.secrets(step.wanted)))
+        with _opened():
+            body = resolve(step.wanted.body, self._secrets)
+        return Write(step.key, body, frozenset(self.secrets(step.wanted)))
 
     def text(self, wanted: GatewayObject) -> bytes:
-        """The object as JSON."""
-        return resolved(wanted.text, self._secrets)
+        """The object as JSON. Raises CannotUnseal."""
+        with _opened():
+            return resolved(wanted.text, self._secrets)
 
     def secrets(self, wanted: GatewayObject) -> Iterator[str]:
         """What the gateway is told in it, and may quote; found when it is asked for."""
-        return (self._secrets[secret.name] for secret in wanted.secrets())
+        for name in secret_names([wanted]):
+            yield self._secrets[name]
+
+
+@contextmanager
+def _opened() -> Iterator[None]:
+    try:
+        yield
+    except KeyError as lost:
+        found = f"its secret {lost.args[0]} cannot be opened; write it again, or set the right master key"
+        raise CannotUnseal(found) from None
 
 
 async def _at_once(steps: Sequence[Step], gateway: AtOnce, held_up: _HeldUp) -> list[Result]:
     results: list[Result] = []
     batch: list[Step] = []
+    writes: list[Write] = []
     for step in steps:
-        if reason := held_up.reason(step):
+        try:
+            reason = held_up.reason(step)
+            if reason is None:
+                writes.append(held_up.write(step))
+                batch.append(step)
+        except CannotUnseal as error:
+            reason = error.message
+        if reason is not None:
             held_up.failed([step.key])
             results.append(Result(step, reason, sent=False))
-        else:
-            batch.append(step)
     if not batch:
         return results
     try:
-        left_out = await gateway.write_all([held_up.write(step) for step in batch])
+        left_out = await gateway.write_all(writes)
     except (GatewayUnavailable, GatewayRefused) as error:
         trouble, gone = str(error), isinstance(error, GatewayUnavailable)
         return results + [Result(step, trouble, unreachable=gone) for step in batch]

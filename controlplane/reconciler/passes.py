@@ -6,6 +6,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
+from itertools import islice
 
 import structlog
 
@@ -17,7 +18,7 @@ from controlplane.core.desired import DesiredState
 from controlplane.core.diff import Digest, LiveObject
 from controlplane.core.gateways import Drift
 from controlplane.core.memory import Memory
-from controlplane.core.objects import ObjectKey
+from controlplane.core.objects import ObjectKey, secret_names
 from controlplane.core.plan import Plan, Reason, leave_foreign, plan_against_applied, plan_against_live
 from controlplane.errors import GatewayUnavailable, Problem, SluiceError, StoreUnavailable
 from controlplane.gateway.driver import Writable
@@ -138,11 +139,9 @@ class GatewayPass:
         return report
 
     async def _plan(self, compiled: Compiled, orders: Orders, settled: Settled | None, *, look: bool) -> Plan:
-        if not look:
-            plan = self._plan_of_news(compiled, settled)
-            if len(plan.steps) <= _MOST_ASKED_FOR:
-                there = await self.gateway.find([step.key for step in plan.steps])
-                return leave_foreign(plan, there, owner=self.owner, adopted=orders.adopted)
+        if not look and (plan := self._plan_of_news(compiled, settled)) is not None:
+            there = await self.gateway.find([step.key for step in plan.steps])
+            return leave_foreign(plan, there, owner=self.owner, adopted=orders.adopted)
         live = await self.gateway.read()
         # Apart from the loop, which has others to serve: there may be tens of thousands of objects.
         compare = partial(plan_against_live, owner=self.owner, digest=self.digest, adopted=orders.adopted)
@@ -153,13 +152,21 @@ class GatewayPass:
         await self._take_stock(compiled, plan, live)
         return plan
 
-    def _plan_of_news(self, compiled: Compiled, settled: Settled | None) -> Plan:
-        """What is to be written as far as we know; what was settled and is still the same needs no look."""
-        if settled is None:
-            return plan_against_applied(compiled.objects, self.applied)
-        news, olds = settled.differing(compiled.made)
-        about = {item.key for item in (*news, *olds)}
-        return plan_against_applied(news, {key: self.applied[key] for key in about & self.applied.keys()})
+    def _plan_of_news(self, compiled: Compiled, settled: Settled | None) -> Plan | None:
+        """What is to be written as far as we know; what was settled and is still the same needs no look.
+
+        None where that is more than the gateway is asked for one by one.
+        """
+        news, olds = settled.differing(compiled.made) if settled else (compiled.objects, ())
+        changed = (item for item in news if self.applied.get(item.key) != item.hash)
+        if next(islice(changed, _MOST_ASKED_FOR, None), None) is not None:
+            return None
+        applied: Mapping[ObjectKey, str] = self.applied
+        if settled is not None:
+            about = {item.key for item in (*news, *olds)}
+            applied = {key: self.applied[key] for key in about & self.applied.keys()}
+        plan = plan_against_applied(news, applied)
+        return plan if len(plan.steps) <= _MOST_ASKED_FOR else None
 
     async def _take_stock(self, compiled: Compiled, plan: Plan, live: Mapping[ObjectKey, LiveObject]) -> None:
         """What is as it should be counts as written, whoever wrote it: a crash may have come between."""
@@ -177,7 +184,7 @@ class GatewayPass:
     async def _apply(self, plan: Plan) -> list[Result]:
         if not plan:
             return []
-        names = {secret.name for step in plan.steps if step.wanted for secret in step.wanted.secrets()}
+        names = secret_names(step.wanted for step in plan.steps if step.wanted)
         secrets = await self.store.unseal(sorted(names))
         done: list[Result] = []
         keeping: asyncio.Task[None] | None = None

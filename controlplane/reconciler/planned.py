@@ -1,6 +1,6 @@
 """Plans as values: what would be declared, what every gateway would be told, and what stands against it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -82,7 +82,8 @@ class Planned:
     wanted: Wanted
     refusals: tuple[Refusal, ...]
     gateways: tuple[GatewayPlan, ...]
-    enforcement: tuple[Enforcement, ...]
+    enforcement: Iterable[Enforcement]
+    """How the limits of what comes or changes are held; put into words for whoever reads it."""
     served_nowhere: Mapping[str, str] = field(default_factory=dict)
     """The queues that select no gateway, with the labels that they ask for."""
     beside: tuple[Refusal, ...] = ()

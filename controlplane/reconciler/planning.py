@@ -16,17 +16,17 @@ from pydantic import BaseModel
 from controlplane.clock import Clock
 from controlplane.core.access import Reach
 from controlplane.core.affected import part_of
-from controlplane.core.compiled import Compiled, report_of
+from controlplane.core.compiled import Compiled
 from controlplane.core.declaring import Wanted, declare
 from controlplane.core.desired import DesiredState
 from controlplane.core.diff import Digest, LiveObject
 from controlplane.core.gateways import GatewaySpec
 from controlplane.core.going_back import go_back
+from controlplane.core.held_limits import HeldLimits
 from controlplane.core.memory import Memory
 from controlplane.core.objects import ObjectKey
 from controlplane.core.pointing import Names
 from controlplane.core.reached import reached
-from controlplane.core.report import owner_report
 from controlplane.core.safety import Refusal
 from controlplane.core.selection import able_anywhere, served_nowhere
 from controlplane.core.spec import Document
@@ -51,8 +51,6 @@ _MOST_ASKED_FOR = 64
 """With more objects than this, reading the whole gateway is quicker than asking for each."""
 
 _CALM = ("converged", "drifted")
-_LIMITED = ("queue", "rule")
-"""What the enforcement report tells of."""
 
 
 class Planner:
@@ -157,15 +155,12 @@ class Planner:
         gateways = tuple(told(plan, serves) for plan, _ in made)
         concern = Concern(wanted, source)
         stopped = (*wanted.refusals, *refusals, *concern.refused(gateways))
-        sides = [after for _, after in made if after is not None]
-        changed = sorted((change.kind, change.name) for change in wanted.changes if change.kind in _LIMITED)
-        lines = tuple(
-            line for owner in changed for line in report_of(*owner, sides, whole=serves is everything)
+        lines = HeldLimits(
+            wanted.changes,
+            [after for _, after in made if after is not None],
+            able_anywhere(turn.then.site for turn in usable),
+            whole=serves is everything,
         )
-        told_of = {line.path for line in lines}
-        able = able_anywhere(turn.then.site for turn in usable)
-        spanning = owner_report(wanted.changes if sides else (), able)
-        lines += tuple(line for line in spanning if line.path not in told_of)
         alone = served_nowhere(wanted.state, [turn.then.site for turn in every])
         alone = {name: labels for name, labels in alone.items() if serves(f"queue {name}")}
         beside = concern.beside(gateways)

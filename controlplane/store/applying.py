@@ -35,12 +35,14 @@ async def apply_document(
 ) -> Applied:
     """Make the document so. A dry run does everything, and then undoes it.
 
-    Raises PreconditionFailed when `base` is no longer the newest revision.
+    `base` is the revision for which a plan has found nothing against the document: where it is no longer the
+    newest, this raises PreconditionFailed.
     """
     try:
         async with write as change:
             newest = await _newest(change, base)
-            applied = await _apply(change, document, deletes, newest, dry_run=dry_run)
+            work = _Applying(change, document.source, judged=base is not None)
+            applied = await _apply(work, document, deletes, newest, dry_run=dry_run)
             _undo_if(dry_run, applied)
             if numbered is not None and applied.changes:
                 numbered(applied.revision)
@@ -66,16 +68,15 @@ async def _newest(change: Change, base: int | None) -> int:
 
 
 async def _apply(
-    change: Change, document: Document, deletes: Sequence[tuple[Kind, str]], newest: int, *, dry_run: bool
+    work: "_Applying", document: Document, deletes: Sequence[tuple[Kind, str]], newest: int, *, dry_run: bool
 ) -> Applied:
-    work = _Applying(change, document.source)
     for kind, specs in _sections(document):
         if specs:
             await work.section(kind, specs)
     if work.problems:
         raise InvalidSpec("the document cannot be accepted", problems=work.problems)
-    changes = work.changes + await _remove(change, document.source, deletes)
-    revision = newest if dry_run or not changes else await change.revision()
+    changes = work.changes + await _remove(work.change, document.source, deletes)
+    revision = newest if dry_run or not changes else await work.change.revision()
     return Applied(revision, changes, {name: "" if dry_run else key for name, key in work.keys.items()})
 
 
@@ -85,6 +86,8 @@ class _Applying:
 
     change: Change
     source: str
+    judged: bool
+    """Whether it is known already that some gateway enforces what is declared."""
     changes: list[AppliedChange] = field(default_factory=list)
     keys: dict[str, str] = field(default_factory=dict)
     """The texts of keys that were made just now, by their names."""
@@ -107,7 +110,7 @@ class _Applying:
         fresh = [spec for spec in specs if isinstance(spec, QueueSpec) and not self._refers_to_failed(spec)]
         if not fresh:
             return set()
-        made, wrong = await create_queues(self.change, fresh, self.source)
+        made, wrong = await create_queues(self.change, fresh, self.source, judged=self.judged)
         self.changes += [AppliedChange(Kind.QUEUE, name, "create") for name in made]
         for name, problems in wrong.items():
             self._fail(Kind.QUEUE, name, problems)

@@ -1,6 +1,6 @@
 """Many new queues in one write, in a few statements: what each of them would do alone, for all at once."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 from controlplane.core.desired import Queue, derived_id
@@ -15,29 +15,38 @@ from controlplane.store.writes import Change
 
 
 async def create_queues(
-    change: Change, specs: Sequence[QueueSpec], source: str
+    change: Change, specs: Sequence[QueueSpec], source: str, *, judged: bool
 ) -> tuple[list[str], dict[str, list[Problem]]]:
     """Create queues of names that nobody has. Gives the names of those that are made, and others' problems.
 
-    What is in neither has an id that is taken, and must be looked at alone. Only for callers who reach
-    everything.
+    What is in neither has an id that is taken, and must be looked at alone. `judged` queues are known to be
+    enforced somewhere. Only for callers who reach everything.
     """
     ids = await _free_ids(change, specs)
     candidates = [spec for spec in specs if spec.name in ids]
     names = await names_for_all(change.connection, candidates)
     problems = {spec.name: list(dangling(spec, names)) for spec in candidates}
-    queues = {
-        spec.name: Queue(ids[spec.name], spec, source) for spec in candidates if not problems[spec.name]
-    }
-    state = await new_among_neighbours(change.connection, queues)
-    for item in unenforced(state, state.queues, await change.gateways()):
-        kind, name, field = item.field.split(".", 2)
-        if kind == Kind.QUEUE.plural:
-            problems[name].append(Problem(field, item.message, item.remedy))
+    if not judged:
+        sound = [spec for spec in candidates if not problems[spec.name]]
+        queues = {spec.name: Queue(ids[spec.name], spec, source) for spec in sound}
+        for name, problem in await _unenforced(change, queues):
+            problems[name].append(problem)
     made = [spec for spec in candidates if not problems[spec.name]]
     if made:
         await _write(change, made, ids, names, source)
     return [spec.name for spec in made], {name: found for name, found in problems.items() if found}
+
+
+async def _unenforced(change: Change, queues: Mapping[str, Queue]) -> Sequence[tuple[str, Problem]]:
+    """What no gateway would enforce of queues that are new, each with its queue's name."""
+    state = await new_among_neighbours(change.connection, queues)
+    found = unenforced(state, state.queues, await change.gateways())
+    parted = ((item.field.split(".", 2), item) for item in found)
+    return [
+        (name, Problem(field, item.message, item.remedy))
+        for (kind, name, field), item in parted
+        if kind == Kind.QUEUE.plural
+    ]
 
 
 async def _free_ids(change: Change, specs: Sequence[QueueSpec]) -> dict[str, UUID]:

@@ -6,6 +6,7 @@ import httpx
 import pytest
 
 from cli.exit_codes import ExitCode
+from cli.plan_text import MOST_SHOWN, plan_text
 from controlplane.api.known import DIGEST_HEADER
 from tests.fixtures.worlds import Ctl, World
 from tests.integration.plan.conftest import CLIENT_KEY, PROVIDER_KEY, File, declared, queue
@@ -13,6 +14,7 @@ from tests.integration.plan.conftest import CLIENT_KEY, PROVIDER_KEY, File, decl
 pytestmark = pytest.mark.usefixtures("ctl")
 
 # Any: JSON.
+LIMIT = {"tokens": 1000, "per": "1m"}
 
 
 @pytest.fixture
@@ -46,10 +48,31 @@ async def test_the_answer_has_the_plan_that_was_carried_out(world: World) -> Non
 
 
 async def test_the_answer_holds_no_secret(world: World) -> None:
-    answer = await sent(world, "apply", declared(), plan="true")
-    assert answer.status_code == 200
-    assert PROVIDER_KEY not in answer.text
-    assert CLIENT_KEY not in answer.text
+    for telling in ("true", "brief"):
+        answer = await sent(world, "apply", declared(), plan=telling)
+        assert answer.status_code == 200
+        assert PROVIDER_KEY not in answer.text
+        assert CLIENT_KEY not in answer.text
+
+
+async def test_a_plan_told_in_brief_reads_like_the_whole_one(world: World) -> None:
+    queues = [queue(f"q{number}", limits=[LIMIT]) for number in range(2 * MOST_SHOWN)]
+    queues[-1]["access"] = "open"
+    many = declared(queues=queues, keys=[])
+    whole = (await sent(world, "plan", many)).json()
+    brief = (await sent(world, "apply", many, plan="brief")).json()["plan"]
+    (told, rest), (foretold, _) = (plan_text(plan).split("\ngateway edge") for plan in (brief, whole))
+    assert told == foretold
+    assert "opens the queue to anybody" in told
+    assert "more; `ctl describe` has those of a queue" in rest
+    assert sum(bool(change["fields"]) for change in brief["changes"]) == MOST_SHOWN
+    assert len(brief["enforcement"]) == MOST_SHOWN < len(whole["enforcement"])
+    assert "fingerprint" not in brief
+
+
+async def test_a_plan_is_told_in_no_other_way(world: World) -> None:
+    answer = await sent(world, "apply", declared(), plan="shortly")
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (400, "plan")
 
 
 async def test_what_is_refused_is_not_carried_out(world: World) -> None:

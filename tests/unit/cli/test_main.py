@@ -51,7 +51,7 @@ def test_a_declaration_is_applied_without_anything_heavy_but_the_reader_of_yaml(
     stand_in: StandIn, tmp_path: Path
 ) -> None:
     (tmp_path / "queues.yaml").write_text("version: 1\nqueues: []\n")
-    stand_in.says("POST apply?plan=true", {"revision": 7, "changes": [], "keys": [], "plan": plan()})
+    stand_in.says("POST apply?plan=brief", {"revision": 7, "changes": [], "keys": [], "plan": plan()})
     stand_in.says("GET gateways?limit=200", page(gateway()))
     loaded = heavy_after("apply", "-f", str(tmp_path / "queues.yaml"), "--yes")
     assert literal_eval(loaded) == ["yaml"]
