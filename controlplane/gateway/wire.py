@@ -7,7 +7,7 @@ thousands of writes: they would wait for their client more than for the gateway.
 import asyncio
 import urllib.request
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, lru_cache
 from typing import cast
 from urllib.parse import quote, urlsplit
 
@@ -70,7 +70,7 @@ class Writer:
     def _request(self, method: str, path: str, content: bytes | None, headers: Mapping[str, str]) -> bytes:
         body = content or b""
         target = self._base + quote(path, safe=_PLAIN).encode()
-        own = _lines(headers) if headers else b""
+        own = _own_lines(tuple(headers.items())) if headers else b""
         length = b"" if content is None else b"Content-Length: %d\r\n" % len(body)
         return b"%b %b HTTP/1.1\r\n%b%b%b\r\n%b" % (
             *(method.encode(), target),
@@ -130,8 +130,7 @@ class _Connection(asyncio.Protocol):
         self._heard = False
         loop = asyncio.get_running_loop()
         self._answer = loop.create_future()
-        late = httpx.ReadTimeout(f"no answer within {timeout_s:g} s")
-        patience = loop.call_later(timeout_s, self._fail, late)
+        patience = loop.call_later(timeout_s, self._late, timeout_s)
         try:
             self._transport.write(data)
             return await self._answer
@@ -195,6 +194,9 @@ class _Connection(asyncio.Protocol):
         if self._answer is not None and not self._answer.done():
             self._answer.set_result(_answer(status, self._headers, body))
 
+    def _late(self, after_s: float) -> None:
+        self._fail(httpx.ReadTimeout(f"no answer within {after_s:g} s"))
+
     def _fail(self, error: httpx.TransportError) -> None:
         if self._answer is not None and not self._answer.done():
             self._answer.set_exception(error)
@@ -210,6 +212,12 @@ def _answer(status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> htt
 def _taken(status: int) -> httpx.Response:
     """One for all: what was written need not be read again."""
     return httpx.Response(status)
+
+
+@lru_cache(maxsize=64)
+def _own_lines(headers: tuple[tuple[str, str], ...]) -> bytes:
+    """The lines of what is alike in nearly all requests."""
+    return _lines(dict(headers))
 
 
 def _lines(headers: Mapping[str, str]) -> bytes:

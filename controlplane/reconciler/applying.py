@@ -225,10 +225,14 @@ class _LookedAt:
 
     async def next(self) -> Step | None:
         """The next step; None when there is none left."""
-        async with self._looking:
-            if not self._next:
-                some = list(islice(self._steps, _LOOKED_AT_TOGETHER))
-                if some:
-                    await self._look_at(some)
-                self._next.extend(some)
-            return self._next.popleft() if self._next else None
+        if not self._next:
+            async with self._looking:
+                if not self._next:
+                    await self._look_further()
+        return self._next.popleft() if self._next else None
+
+    async def _look_further(self) -> None:
+        some = list(islice(self._steps, _LOOKED_AT_TOGETHER))
+        if some:
+            await self._look_at(some)
+        self._next.extend(some)
