@@ -170,6 +170,7 @@ class _Applier:
             for worker in workers:
                 worker.cancel()
             await asyncio.gather(working, *workers, return_exceptions=True)
+            await looked_at.end()
 
     async def _look_at(self, steps: Sequence[Step]) -> None:
         if not self._gone:
@@ -215,24 +216,38 @@ class _Applier:
 
 
 class _LookedAt:
-    """Steps for several workers, looked at some at a time shortly before it is their turn."""
+    """Steps for several workers, looked at some at a time while those before them are carried out."""
 
     def __init__(self, steps: Iterator[Step], look_at: Callable[[Sequence[Step]], Awaitable[None]]) -> None:
         self._steps = steps
         self._look_at = look_at
         self._next: deque[Step] = deque()
-        self._looking = asyncio.Lock()
+        self._taking = asyncio.Lock()
+        self._ahead: asyncio.Task[Sequence[Step]] | None = None
 
     async def next(self) -> Step | None:
         """The next step; None when there is none left."""
         if not self._next:
-            async with self._looking:
+            async with self._taking:
                 if not self._next:
-                    await self._look_further()
+                    await self._take()
         return self._next.popleft() if self._next else None
 
-    async def _look_further(self) -> None:
+    async def end(self) -> None:
+        """Look no further."""
+        if self._ahead is not None:
+            self._ahead.cancel()
+            await asyncio.gather(self._ahead, return_exceptions=True)
+
+    async def _take(self) -> None:
+        if self._ahead is None:
+            self._ahead = asyncio.create_task(self._look())
+        self._next.extend(await self._ahead)
+        if self._next:
+            self._ahead = asyncio.create_task(self._look())
+
+    async def _look(self) -> Sequence[Step]:
         some = list(islice(self._steps, _LOOKED_AT_TOGETHER))
         if some:
             await self._look_at(some)
-        self._next.extend(some)
+        return some

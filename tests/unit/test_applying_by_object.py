@@ -74,6 +74,46 @@ async def test_results_come_some_hundred_at_a_time_in_the_order_of_ranks() -> No
     assert sum(gateway.looked_at) == MANY + 1
 
 
+async def test_no_write_waits_for_the_look_at_the_steps_behind_it() -> None:
+    class Patient(Objects):
+        """Takes nothing before it has been asked about the steps behind."""
+
+        behind = asyncio.Event()
+
+        async def check(self, objects: Any) -> Mapping[ObjectKey, str]:
+            found = await super().check(objects)
+            if len(self.looked_at) > 1:
+                self.behind.set()
+            return found
+
+        async def write(self, key: ObjectKey, body: Any, secrets: Any = ()) -> None:
+            await self.behind.wait()
+            await super().write(key, body)
+
+    gateway = Patient()
+    routes = Plan(tuple(created(Kind.ROUTE, f"r{number}") for number in range(MANY)))
+    async with asyncio.timeout(30):
+        results = [result async for part in apply(routes, gateway, {}) for result in part]
+    assert len(results) == len(gateway.written) == MANY
+
+
+async def test_whoever_closes_while_the_steps_behind_are_looked_at_waits_for_nobody() -> None:
+    class Slow(Objects):
+        async def check(self, objects: Any) -> Mapping[ObjectKey, str]:
+            found = await super().check(objects)
+            if len(self.looked_at) == 8:
+                await asyncio.Event().wait()
+            return found
+
+    gateway = Slow()
+    parts = apply(plan(MANY), gateway, {})
+    await anext(parts)  # the service
+    await anext(parts)
+    await parts.aclose()
+    assert len(gateway.looked_at) == 8
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
 async def test_whoever_closes_ends_the_writes() -> None:
     gateway = Objects()
     parts = apply(plan(MANY), gateway, {})
