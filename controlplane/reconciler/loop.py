@@ -49,6 +49,11 @@ class GatewayLoop:
         """Something was declared: pass now rather than at the timer."""
         self._news.set()
 
+    def try_again(self) -> None:
+        """Somebody wants it done: a pass that failed need not wait for its turn."""
+        if self._failures:
+            self._news.set()
+
     async def run(self) -> None:
         """Run until cancelled."""
         gateway = self._work.record.id

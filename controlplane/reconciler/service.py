@@ -47,10 +47,13 @@ class Reconciler:
         self._leadership = Leadership(connect)
         self._desired: DesiredState | None = None
         self._news = asyncio.Event()
+        self._asked = False
+        """Whether somebody wants it done now, be it declared already."""
         self._loops: dict[UUID, tuple[int, GatewayLoop, asyncio.Task[None]]] = {}
 
     def wake(self) -> None:
-        """Something was declared through this replica."""
+        """Something was declared through this replica, or the same once more."""
+        self._asked = True
         self._news.set()
 
     async def run(self) -> None:
@@ -77,13 +80,16 @@ class Reconciler:
 
     async def _refresh(self) -> None:
         """Take in what was declared, and give every gateway its loop."""
-        before = self._desired
+        before, asked, self._asked = self._desired, self._asked, False
         desired = await self._store.desired()
         self._desired = desired
         await self._tend(await self._store.gateways())
-        if before is None or before.revision != desired.revision:
-            for _, loop, _ in self._loops.values():
+        news = before is None or before.revision != desired.revision
+        for _, loop, _ in self._loops.values():
+            if news:
                 loop.wake()
+            elif asked:
+                loop.try_again()
 
     async def _tend(self, records: Sequence[GatewayRecord]) -> None:
         for record in records:

@@ -58,6 +58,17 @@ async def test_one_object_that_is_refused_fails_with_its_dependants_and_the_rest
     await completes(ctl, admin, file, world)
 
 
+async def test_the_same_apply_again_does_not_wait_for_the_next_attempt_of_the_service(
+    ctl: Ctl, admin: TroubledAdmin, file: File, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("controlplane.reconciler.loop._FIRST_RETRY_S", 3600.0)
+    admin.trouble = writes_of("plugin_configs/p.mock", status=400)
+    code, _, _ = await ctl("apply", *file.write(declared()), *SHORT)
+    assert code == ExitCode.PARTLY_APPLIED
+    await world.in_state("degraded")
+    await completes(ctl, admin, file, world)
+
+
 async def test_what_became_of_an_apply_is_json_alone_on_stdout_with_the_same_exit_codes(
     ctl: Ctl, admin: TroubledAdmin, file: File, world: World
 ) -> None:
