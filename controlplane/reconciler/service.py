@@ -80,11 +80,12 @@ class Reconciler:
 
     async def _refresh(self) -> None:
         """Take in what was declared, and give every gateway its loop."""
-        before, asked, self._asked = self._desired, self._asked, False
+        before = self._desired
         desired = await self._store.desired()
         self._desired = desired
         await self._tend(await self._store.gateways())
         news = before is None or before.revision != desired.revision
+        asked, self._asked = self._asked, False
         for _, loop, _ in self._loops.values():
             if news:
                 loop.wake()

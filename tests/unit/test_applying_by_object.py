@@ -8,6 +8,7 @@ import pytest
 
 from controlplane.core.objects import GatewayObject, Kind, ObjectKey, body_hash, packed
 from controlplane.core.plan import Action, Plan, Reason, Step, ordered
+from controlplane.core.secrets import SecretRef
 from controlplane.errors import GatewayRefused, GatewayUnavailable
 from controlplane.gateway.driver import IN_FLIGHT
 from controlplane.reconciler.applying import Result, apply
@@ -136,6 +137,19 @@ async def test_what_needs_a_failed_object_is_not_sent() -> None:
     assert [result.sent for result in results] == [True, False, False, False]
     assert {result.error for result in results[1:]} == {"waits for services/s, which failed"}
     assert gateway.written == []
+
+
+async def test_without_the_text_of_a_secret_its_object_is_not_sent_and_the_rest_is() -> None:
+    gateway = Objects()
+    steps = [
+        created(Kind.ROUTE, "kept"),
+        created(Kind.ROUTE, "lost", key=SecretRef("provider/1/api_key", "p")),
+    ]
+    parts = [part async for part in apply(Plan(ordered(steps)), gateway, {})]
+    kept, lost = sorted((result for part in parts for result in part), key=lambda result: result.step.key.id)
+    assert (kept.ok, lost.ok, lost.sent, lost.unreachable) == (True, False, False, False)
+    assert "its secret provider/1/api_key cannot be opened" in (lost.error or "")
+    assert gateway.written == [ObjectKey(Kind.ROUTE, "kept")]
 
 
 async def test_a_gateway_that_is_gone_is_tried_a_few_times_whoever_waits_for_a_turn() -> None:
