@@ -187,7 +187,7 @@ def test_a_service_that_dies_while_the_gateways_are_waited_for_has_stored_the_re
 ) -> None:
     steps = planned_on(step())
     stand_in.says(
-        "POST apply?plan=true", {"revision": 7, "changes": [CHANGE], "plan": plan(CHANGE, gateways=[steps])}
+        "POST apply?plan=brief", {"revision": 7, "changes": [CHANGE], "plan": plan(CHANGE, gateways=[steps])}
     )
     stand_in.says("GET gateways?limit=200", page(gateway(revision=6)))
     stand_in.answers["GET gateways?limit=200"].append((503, {"detail": "the database is gone"}))
