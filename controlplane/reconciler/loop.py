@@ -40,6 +40,7 @@ class GatewayLoop:
         self._news = asyncio.Event()
         self._uses = UseWatch(work)
         self._failures = 0
+        self._impatient = False
 
     @property
     def name(self) -> str:
@@ -52,6 +53,7 @@ class GatewayLoop:
     def try_again(self) -> None:
         """Somebody wants it done: a pass that failed need not wait for its turn."""
         if self._failures:
+            self._impatient = True
             self._news.set()
 
     async def run(self) -> None:
@@ -82,7 +84,9 @@ class GatewayLoop:
                 if look:
                     await self._uses.look()
                 self._note(report, look=look)
-            look = not await self._news_within(self._pause_s(desired))
+            news = await self._news_within(self._pause_s(desired))
+            # Nothing new was declared where somebody is only impatient: what failed is looked at again.
+            look, self._impatient = self._impatient or not news, False
             if look:
                 await self._leadership.confirm()
         raise LeadershipLost(f"this replica leads {self.name} no longer")

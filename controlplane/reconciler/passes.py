@@ -19,7 +19,14 @@ from controlplane.core.diff import Digest, LiveObject
 from controlplane.core.gateways import Drift
 from controlplane.core.memory import Memory
 from controlplane.core.objects import ObjectKey, secret_names
-from controlplane.core.plan import Plan, Reason, leave_foreign, plan_against_applied, plan_against_live
+from controlplane.core.plan import (
+    Action,
+    Plan,
+    Reason,
+    leave_foreign,
+    plan_against_applied,
+    plan_against_live,
+)
 from controlplane.errors import GatewayUnavailable, Problem, SluiceError, StoreUnavailable
 from controlplane.gateway.driver import Writable
 from controlplane.logs import where
@@ -179,7 +186,10 @@ class GatewayPass:
         results += [ObjectResult(key, str(Reason.WITHDRAWN), None, None) for key in vanished]
         if results:
             await self.store.record(PassReport(self.record.id, self._now(), self.replica), results)
-        self.applied = {key: item.hash for key, item in right.items()}
+        # What is to go stays ours until it is gone: its removal may fail, and be for a later pass to do.
+        going = [step.key for step in plan.steps if step.action is Action.DELETE]
+        self.applied = {key: self.applied.get(key, "") for key in going}
+        self.applied |= {key: item.hash for key, item in right.items()}
 
     async def _apply(self, plan: Plan) -> list[Result]:
         if not plan:

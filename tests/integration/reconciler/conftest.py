@@ -14,6 +14,7 @@ from controlplane.core.diff import LiveObject
 from controlplane.core.objects import Body, ObjectKey
 from controlplane.core.render import Renderer
 from controlplane.core.spec import Document
+from controlplane.errors import GatewayRefused
 from controlplane.gateway.apisix import ApisixAdmin
 from controlplane.gateway.client import AdminClient
 from controlplane.reconciler.passes import GatewayPass
@@ -33,6 +34,7 @@ class Watched(ApisixAdmin):
     def __init__(self, url: str) -> None:
         super().__init__(AdminClient(url, ADMIN_KEY))
         self.asked: list[str] = []
+        self.keeps_everything = False
 
     async def read(self) -> Mapping[ObjectKey, LiveObject]:
         self.asked.append("read")
@@ -52,6 +54,8 @@ class Watched(ApisixAdmin):
 
     async def delete(self, key: ObjectKey) -> None:
         self.asked.append(f"delete {key}")
+        if self.keeps_everything:
+            raise GatewayRefused(f"{key} stays", status=400)
         await super().delete(key)
 
 
